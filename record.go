@@ -1,0 +1,126 @@
+package jobqueue
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
+
+// DefaultMaxParams is how many bytes the parameters of a job may have unless
+// [Routes.MaxParams] says otherwise.
+const DefaultMaxParams = 1 << 20
+
+// Limits of what else a job carries.
+const (
+	maxRootKey = 1 << 10
+	maxHeaders = 16 << 10
+	maxDelay   = 100 * 365 * 24 * time.Hour
+)
+
+// Records checks the specs and fills in the defaults, as Push does first.
+// The error names the first bad spec by its place.
+func (g *Group) Records(specs ...Spec) ([]Record, error) {
+	records := make([]Record, len(specs))
+	for i := range specs {
+		if err := g.record(&records[i], &specs[i]); err != nil {
+			return nil, fmt.Errorf("job %d: %w", i, err)
+		}
+	}
+	return records, nil
+}
+
+func (g *Group) record(r *Record, s *Spec) (err error) {
+	*r = Record{
+		Name:      Name{s.Domain, s.Type},
+		Params:    s.Params,
+		Delay:     s.Delay,
+		ReleaseAt: s.ReleaseAt,
+		Root:      s.Root,
+		MaxTries:  s.MaxTries,
+		Headers:   s.Headers,
+	}
+	if r.Domain == "" {
+		r.Domain = g.domain
+	}
+	if s.Job != nil {
+		if s.Type != "" || s.Params != nil {
+			return fmt.Errorf("%w: give either Job, or Type and Params", ErrInvalid)
+		}
+		r.Type = s.Job.Type()
+		if r.Params, err = encode(s.Job); err != nil {
+			return err
+		}
+	}
+	if err := r.Name.Check(); err != nil {
+		return err
+	}
+	if r.Params == nil {
+		r.Params = json.RawMessage("{}")
+	}
+	if err := g.checkParams(r.Params); err != nil {
+		return err
+	}
+	if err := checkTimes(s); err != nil {
+		return err
+	}
+	if err := checkExtras(s); err != nil {
+		return err
+	}
+	if s.DedupeKey != "" {
+		r.Digest = KeyDigest(s.DedupeKey)
+	} else if s.Dedupe || g.Policy(r.Type).Dedupe {
+		r.Digest, err = ParamsDigest(r.Params)
+	}
+	return err
+}
+
+func (g *Group) checkParams(params json.RawMessage) error {
+	switch {
+	case len(params) > g.maxParams:
+		return fmt.Errorf("%w: parameters have %d bytes, at most %d are allowed", ErrTooLarge, len(params), g.maxParams)
+	case !utf8.Valid(params):
+		return fmt.Errorf("%w: parameters are not UTF-8", ErrInvalid)
+	case !json.Valid(params):
+		return fmt.Errorf("%w: parameters are not JSON: %.40q", ErrInvalid, params)
+	case !bytes.HasPrefix(bytes.TrimLeft(params, " \t\r\n"), []byte("{")):
+		return fmt.Errorf("%w: parameters are not a JSON object: %.40q", ErrInvalid, params)
+	}
+	return nil
+}
+
+func checkTimes(s *Spec) error {
+	switch {
+	case s.Delay < 0:
+		return fmt.Errorf("%w: delay %v is negative", ErrInvalid, s.Delay)
+	case s.Delay > 0 && !s.ReleaseAt.IsZero():
+		return fmt.Errorf("%w: give either a delay or a release time", ErrInvalid)
+	case s.Delay > maxDelay || s.ReleaseAt.Year() > 9999:
+		return fmt.Errorf("%w: the release time is too far away", ErrInvalid)
+	}
+	return nil
+}
+
+func checkExtras(s *Spec) error {
+	size := 0
+	for k, v := range s.Headers {
+		size += len(k) + len(v)
+		if !utf8.ValidString(k) || !utf8.ValidString(v) {
+			return fmt.Errorf("%w: header %q is not UTF-8", ErrInvalid, k)
+		}
+	}
+	switch {
+	case s.MaxTries < 0:
+		return fmt.Errorf("%w: %d tries, at least 1 is needed", ErrInvalid, s.MaxTries)
+	case size > maxHeaders:
+		return fmt.Errorf("%w: headers have %d bytes, at most %d are allowed", ErrTooLarge, size, maxHeaders)
+	case len(s.Root.Key) > maxRootKey:
+		return fmt.Errorf("%w: root key has %d bytes, at most %d are allowed", ErrTooLarge, len(s.Root.Key), maxRootKey)
+	case !utf8.ValidString(s.Root.Key):
+		return fmt.Errorf("%w: root key %q is not UTF-8", ErrInvalid, s.Root.Key)
+	case s.Root.Key == "" && !s.Root.Time.IsZero():
+		return fmt.Errorf("%w: root has a time but no key", ErrInvalid)
+	}
+	return nil
+}

@@ -1,0 +1,24 @@
+package jobqueue
+
+import "context"
+
+// A Trace is a set of hooks that a [Group] calls. Any of them may be nil. They are
+// called from any goroutine, after the fact, and must return soon and leave
+// what they are given unchanged.
+type Trace struct {
+	// Pushed is called for each Backend.Push, of one backend's share of a push.
+	Pushed func(ctx context.Context, records []Record, pushed Pushed, err error)
+
+	// Popped is called for each Backend.Pop, with all it returned.
+	Popped func(ctx context.Context, claims []*Claim, err error)
+
+	// Superseded is called for each job that was settled unrun because of a newer root.
+	Superseded func(ctx context.Context, c *Claim)
+
+	// Exhausted is called for each job that was abandoned at its Pop because its tries
+	// were used up by claims that ran out.
+	Exhausted func(ctx context.Context, c *Claim, reason string)
+
+	// Settled is called for each Backend.Settle.
+	Settled func(ctx context.Context, outcomes []Outcome, lost []*Claim, err error)
+}
