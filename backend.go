@@ -18,8 +18,8 @@ const (
 // How long a backend remembers what nobody can be asked about.
 const (
 	RootMemory  = 28 * 24 * time.Hour // a root mark, after it last moved
-	PushMemory  = time.Hour           // the answer to a push id
-	TokenMemory = time.Hour           // which jobs of a token were settled, after the last of them or after its lease
+	PushMemory  = 15 * time.Minute    // the answer to a push id
+	TokenMemory = 15 * time.Minute    // which jobs of a token were settled, after the last of them or after its lease
 )
 
 // DefaultKeep is how long an abandoned job is kept where nothing else is said.
@@ -52,8 +52,10 @@ const DefaultKeep = 7 * 24 * time.Hour
 // Every Pop opens one claim on all the jobs it returns, for the length of its
 // lease. A lease that ends unextended gives each unsettled job back: its
 // expiries go up by one, and it is ready at the back of its queue. Looking
-// for ended leases is called a sweep, and every Pop that comes up short and
-// every Maintain begins with one.
+// for ended leases is called a sweep. Every Pop that comes up short and every
+// Maintain makes one, and so does any Pop or Ready that finds the last one
+// more than a second old while there are claims. Until a sweep has found it,
+// a claim whose lease has ended can still be settled and extended.
 //
 // The store may have been away, or its clock may have jumped. So a sweep that
 // finds the last sweep longer ago than half of a claim's lease gives that
@@ -206,7 +208,7 @@ type Mark struct {
 type Counts struct {
 	Name
 	Ready, Delayed, Claimed, Abandoned int
-	Age                                time.Duration // how long the oldest ready job has been ready; 0 without one
+	Age                                time.Duration // about how long the oldest ready job has been ready; 0 without one
 }
 
 // Total returns the number of jobs in any state.
@@ -215,7 +217,7 @@ func (c Counts) Total() int { return c.Ready + c.Delayed + c.Claimed + c.Abandon
 // A Backlog is a queue that has work.
 type Backlog struct {
 	Name
-	Age time.Duration // how long its oldest ready job has been ready
+	Age time.Duration // about how long its oldest ready job has been ready
 }
 
 // A Filter matches stored jobs: all its fields must. The zero Filter matches every job.
