@@ -1,0 +1,189 @@
+package queuememory
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+// An answer is what a push returned: the jobs got consecutive numbers, but for the duplicates.
+type answer struct {
+	first, n uint64 // n jobs in all
+	twins    []twin
+}
+
+// A twin is a duplicate at place i of a push, and the number of the job that stays.
+type twin struct {
+	i  int
+	id uint64
+}
+
+type pushTime struct {
+	id uuid.UUID
+	at instant
+}
+
+type markKey struct {
+	jobqueue.Name
+	key string
+}
+
+type mark struct {
+	time  time.Time
+	moved instant
+}
+
+// Push implements [jobqueue.Backend].
+func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Record) (jobqueue.Pushed, error) {
+	if err := checkSize(records); err != nil {
+		return nil, err
+	}
+	now, err := b.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer b.mu.Unlock()
+	a, repeated := b.pushes[id]
+	if !repeated {
+		a = b.store(records, now)
+		b.pushes[id] = a
+		b.pushLog = append(b.pushLog, pushTime{id, now})
+		b.forgetPushes(now)
+	}
+	pushed := make(jobqueue.Pushed, a.n)
+	for _, t := range a.twins {
+		pushed[t.i] = jobqueue.PushedJob{ID: newKey(t.id), Duplicate: true}
+	}
+	next := a.first
+	for i := range pushed {
+		if !pushed[i].Duplicate {
+			if j := b.jobs[next]; j != nil {
+				pushed[i].ID = j.key
+			} else {
+				pushed[i].ID = newKey(next)
+			}
+			next++
+		}
+	}
+	return pushed, nil
+}
+
+func checkSize(records []jobqueue.Record) error {
+	size := 0
+	for i := range records {
+		size += len(records[i].Params)
+	}
+	if len(records) > jobqueue.MaxPush || size > jobqueue.MaxPushBytes {
+		return fmt.Errorf("%w: %d jobs with %d bytes in one push, at most %d and %d are allowed",
+			jobqueue.ErrTooLarge, len(records), size, jobqueue.MaxPush, jobqueue.MaxPushBytes)
+	}
+	return nil
+}
+
+func (b *Backend) store(records []jobqueue.Record, now instant) answer {
+	a := answer{first: b.lastID + 1, n: uint64(len(records))}
+	var q *queue
+	for i := range records {
+		r := &records[i]
+		if q == nil || q.name != r.Name {
+			q = b.queue(r.Name)
+		}
+		root := r.Root
+		if root.Key != "" && root.Time.IsZero() {
+			root.Time = now.time()
+		}
+		root.Time = root.Time.UTC().Truncate(time.Microsecond)
+		release := releaseTime(r, now)
+		if r.Digest != (jobqueue.Digest{}) {
+			if w := q.waiting[r.Digest]; w != nil {
+				b.takeOver(w, root, release, now)
+				a.twins = append(a.twins, twin{i, w.id})
+				continue
+			}
+		}
+		b.lastID++
+		j := &job{
+			id: b.lastID, key: newKey(b.lastID), queue: q,
+			params: slices.Clone(r.Params), digest: r.Digest, root: root,
+			maxTries: r.MaxTries, headers: maps.Clone(r.Headers), queuedAt: now,
+		}
+		b.jobs[j.id] = j
+		if j.digest != (jobqueue.Digest{}) {
+			if q.waiting == nil {
+				q.waiting = map[jobqueue.Digest]*job{}
+			}
+			q.waiting[j.digest] = j
+		}
+		b.wait(j, release, now)
+		b.mark(q.name, root, now)
+	}
+	return a
+}
+
+func releaseTime(r *jobqueue.Record, now instant) instant {
+	if !r.ReleaseAt.IsZero() {
+		return max(now, instantOf(r.ReleaseAt))
+	}
+	return now.add(r.Delay)
+}
+
+// takeOver lets the waiting job w stand for a record that is dropped as its duplicate.
+func (b *Backend) takeOver(w *job, root jobqueue.Root, release, now instant) {
+	if w.state == jobqueue.Delayed && release < w.readyAt {
+		b.leave(w)
+		b.wait(w, release, now)
+	}
+	switch {
+	case w.root.Key == "":
+		// A job without a root is never superseded, so it does everybody's work.
+	case w.root.Key != root.Key:
+		// Superseded by either root's successor, it would leave the other's work undone.
+		w.root = jobqueue.Root{}
+	case root.Time.After(w.root.Time):
+		w.root = root
+		b.mark(w.queue.name, root, now)
+	}
+}
+
+// mark moves the mark of a root forward and returns where it stands.
+func (b *Backend) mark(n jobqueue.Name, root jobqueue.Root, now instant) time.Time {
+	if root.Key == "" {
+		return time.Time{}
+	}
+	k := markKey{n, root.Key}
+	m := b.marks[k]
+	if root.Time.After(m.time) {
+		m = mark{root.Time, now}
+		b.marks[k] = m
+	}
+	return m.time
+}
+
+// MarkRoots implements [jobqueue.Backend].
+func (b *Backend) MarkRoots(ctx context.Context, marks ...jobqueue.Mark) ([]time.Time, error) {
+	now, err := b.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer b.mu.Unlock()
+	times := make([]time.Time, len(marks))
+	for i, m := range marks {
+		times[i] = b.mark(m.Name, jobqueue.Root{Key: m.Key, Time: m.Time.UTC().Truncate(time.Microsecond)}, now)
+	}
+	return times, nil
+}
+
+func (b *Backend) forgetPushes(now instant) (n int) {
+	for len(b.pushLog) > n && (len(b.pushLog)-n > remembered || now.sub(b.pushLog[n].at) > jobqueue.PushMemory) {
+		delete(b.pushes, b.pushLog[n].id)
+		n++
+	}
+	b.pushLog = b.pushLog[n:]
+	return n
+}

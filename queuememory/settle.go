@@ -1,0 +1,140 @@
+package queuememory
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+// Settle implements [jobqueue.Backend].
+func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (lost []*jobqueue.Claim, err error) {
+	now, err := b.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer b.mu.Unlock()
+	var c *claim
+	for i := range outcomes {
+		o := &outcomes[i]
+		if c == nil || c.token != o.Claim.Token {
+			c = b.claims[o.Claim.Token]
+		}
+		if c == nil || !b.settle(c, o, now) {
+			lost = append(lost, o.Claim)
+		}
+	}
+	return lost, nil
+}
+
+// settle carries out one outcome and reports whether it holds, be it from now or from before.
+func (b *Backend) settle(c *claim, o *jobqueue.Outcome, now instant) bool {
+	id, err := strconv.ParseUint(o.Claim.ID, 10, 64)
+	if err != nil {
+		return false
+	}
+	j := b.jobs[id]
+	if j == nil || j.claim != c {
+		return c.settled(id)
+	}
+	b.leave(j)
+	if o.Err != "" {
+		j.lastError = cut(o.Err)
+	}
+	switch o.Do {
+	case jobqueue.ActionDone:
+		b.forget(j)
+	case jobqueue.ActionRetry:
+		j.failures++
+		b.wait(j, now.add(max(o.Delay, 0)), now)
+	case jobqueue.ActionGiveBack:
+		b.wait(j, now.add(max(o.Delay, 0)), now)
+	case jobqueue.ActionAbandon:
+		j.failures++
+		if o.Keep > 0 {
+			j.pruneAt = now.add(o.Keep)
+		}
+		b.enter(j, jobqueue.Abandoned)
+	}
+	if c.held == 0 {
+		b.end(c, now)
+	}
+	return true
+}
+
+// settled reports whether the claim was opened on a job and the job was not taken away from it.
+func (c *claim) settled(id uint64) bool {
+	if _, lost := c.lost[id]; lost {
+		return false
+	}
+	if c.ids == nil {
+		return slices.ContainsFunc(c.jobs, func(j *job) bool { return j.id == id })
+	}
+	_, found := slices.BinarySearch(c.ids, id)
+	return found
+}
+
+// lose notes that a job is taken away from a claim.
+func (c *claim) lose(id uint64) {
+	if c.lost == nil {
+		c.lost = map[uint64]struct{}{}
+	}
+	c.lost[id] = struct{}{}
+}
+
+// end closes a claim that holds nothing any more; it is remembered for a while.
+func (b *Backend) end(c *claim, now instant) {
+	b.leases.remove(c)
+	c.endedAt = now
+	c.ids = make([]uint64, len(c.jobs))
+	for i, j := range c.jobs {
+		c.ids[i] = j.id
+	}
+	slices.Sort(c.ids)
+	c.jobs = nil
+	b.ended = append(b.ended, c)
+	b.forgetClaims(now)
+}
+
+func (b *Backend) forgetClaims(now instant) (n int) {
+	for len(b.ended) > n && (len(b.ended)-n > remembered || now.sub(b.ended[n].endedAt) > jobqueue.TokenMemory) {
+		delete(b.claims, b.ended[n].token)
+		b.ended[n] = nil
+		n++
+	}
+	b.ended = b.ended[n:]
+	return n
+}
+
+// cut shortens an error to what is stored.
+func cut(s string) string {
+	if len(s) <= jobqueue.MaxError {
+		return s
+	}
+	return strings.ToValidUTF8(s[:jobqueue.MaxError], "")
+}
+
+// Extend implements [jobqueue.Backend].
+func (b *Backend) Extend(ctx context.Context, ttl time.Duration, tokens ...uuid.UUID) (lost []uuid.UUID, err error) {
+	now, err := b.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer b.mu.Unlock()
+	for _, t := range tokens {
+		c := b.claims[t]
+		if c == nil || c.endedAt != 0 {
+			lost = append(lost, t)
+			continue
+		}
+		b.lease(ttl, now)
+		c.ttl, c.expires, c.graced = ttl, now.add(ttl), false
+		b.leases.fix(c)
+	}
+	return lost, nil
+}
