@@ -1,0 +1,29 @@
+.PHONY: demo test check bench fuzz build
+
+# The main job on real input: a farm made of the Go source tree, in ./demo.
+demo:
+	go run ./examples/gofarm demo
+
+# Everything, with the race detector, in random order. Needs Go and a C compiler.
+test:
+	go test -race -shuffle=on ./...
+
+check: test
+	test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
+	go vet ./...
+	go tool -modfile=tools/go.mod staticcheck ./...
+	go mod tidy -diff
+
+bench:
+	go test -run '^$$' -bench . ./...
+
+# How long each fuzz target runs.
+FUZZTIME = 30s
+
+fuzz:
+	go test -run '^$$' -fuzz FuzzParamsDigest -fuzztime $(FUZZTIME) .
+	go test -run '^$$' -fuzz FuzzBackend -fuzztime $(FUZZTIME) ./queuedb/sqlite
+
+# The commands, in ./bin.
+build:
+	go build -o bin/ ./cmd/...
