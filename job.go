@@ -53,7 +53,8 @@ type Spec struct {
 }
 
 // A Record is a checked [Spec] with its parameters encoded and its dedupe
-// digest worked out: all that a [Backend] sees of a job.
+// digest worked out: all that a [Backend] sees of a job. Its instants are in UTC
+// and whole microseconds, which a backend keeps.
 type Record struct {
 	Name
 	Params    json.RawMessage

@@ -53,13 +53,19 @@ func (g *Group) record(r *Record, s *Spec) (err error) {
 			return err
 		}
 	}
+	if !r.ReleaseAt.IsZero() {
+		r.ReleaseAt = r.ReleaseAt.UTC().Truncate(time.Microsecond)
+	}
+	if !r.Root.Time.IsZero() {
+		r.Root.Time = r.Root.Time.UTC().Truncate(time.Microsecond)
+	}
 	if err := r.Name.Check(); err != nil {
 		return err
 	}
 	if r.Params == nil {
 		r.Params = json.RawMessage("{}")
 	}
-	if err := g.checkParams(r.Params); err != nil {
+	if err := g.checkParams(r.Params, s.Job != nil); err != nil {
 		return err
 	}
 	if err := checkTimes(s); err != nil {
@@ -76,13 +82,14 @@ func (g *Group) record(r *Record, s *Spec) (err error) {
 	return err
 }
 
-func (g *Group) checkParams(params json.RawMessage) error {
+// checkParams checks encoded parameters; ours are known to be JSON.
+func (g *Group) checkParams(params json.RawMessage, ours bool) error {
 	switch {
 	case len(params) > g.maxParams:
 		return fmt.Errorf("%w: parameters have %d bytes, at most %d are allowed", ErrTooLarge, len(params), g.maxParams)
 	case !utf8.Valid(params):
 		return fmt.Errorf("%w: parameters are not UTF-8", ErrInvalid)
-	case !json.Valid(params):
+	case !ours && !json.Valid(params):
 		return fmt.Errorf("%w: parameters are not JSON: %.40q", ErrInvalid, params)
 	case !bytes.HasPrefix(bytes.TrimLeft(params, " \t\r\n"), []byte("{")):
 		return fmt.Errorf("%w: parameters are not a JSON object: %.40q", ErrInvalid, params)
