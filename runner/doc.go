@@ -1,0 +1,35 @@
+// Package runner claims jobs from a [jobqueue.Group] and runs them.
+//
+// [Run] is one pipeline for the whole process, whatever the number of queues:
+//
+//	           Ready, Pop                                        Settle
+//	store ───────────────▶ fetcher ──▶ buffer ──▶ workers ──▶ settler ───▶ store
+//	  ▲                                   │          │
+//	  └──────────── beater ◀──────────────┴──────────┘
+//	     Extend              all claims in hand
+//
+// The fetcher asks which queues are ready, shares places out over them (see
+// package schedule) and claims jobs of many queues in one call. It claims beyond
+// the free workers as much as measured run times say is done in 250 ms, at
+// most 1,000 jobs or about 4 MiB of parameters. While it finds work it goes on at once; when there
+// is none it waits for the store's hint, if the store is a [jobqueue.Waiter], and polls.
+//
+// The settler settles in batches of up to 1,000, at once when there is nothing
+// more to come. While a store does not take results they are kept and offered again, and
+// no more jobs are claimed from it. The beater extends all leases, four times a lease.
+// It has calls and deadlines of its own. Without its confirmation for two thirds of a lease
+// no further job of these claims is started.
+//
+// # Dangerous jobs
+//
+// A job whose claim has run out may have killed its process. It is not
+// claimed before a worker is free. After the second time it runs alone: the
+// runner gives back what has not started, waits for what runs, settles it all,
+// and only then starts the job, so that a crash can only be its own.
+//
+// # Jobs that do not end
+//
+// When a run is out of time its context ends. A job that goes on for five more seconds
+// is settled as failed, may so be tried again elsewhere while it
+// still runs here, and keeps its worker until it returns.
+package runner

@@ -1,0 +1,368 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/runner/schedule"
+)
+
+const (
+	readyTime = 100 * time.Millisecond // how long a list of ready queues is used
+	quickLook = 10 * time.Millisecond  // the first pause after finding nothing, doubling up to Options.Poll
+	maxInHand = 4 * maxBuffer          // claims of one store; more than that are behind in being settled
+)
+
+// A fetcher claims jobs for the workers. It is one goroutine.
+type fetcher struct {
+	r       *run
+	dealer  *schedule.Dealer
+	types   map[string]*jobType
+	asked   map[string]bool // Options.Types; nil: all
+	held    []heldJob
+	careful bool      // the last claim had a suspect
+	lonely  bool      // it was one that must run alone
+	nothing int       // looks in a row that found nothing
+	quiet   time.Time // no look before
+}
+
+func newFetcher(r *run) *fetcher {
+	f := &fetcher{r: r, dealer: schedule.New(rand.Uint64()), types: map[string]*jobType{}}
+	if len(r.o.Types) > 0 {
+		f.asked = map[string]bool{}
+		for _, t := range r.o.Types {
+			f.asked[t] = true
+		}
+	}
+	return f
+}
+
+// box is the outbox of all that is not a worker.
+func (f *fetcher) box() int { return f.r.o.Workers }
+
+// run claims until there is a reason to stop.
+func (f *fetcher) run(ctx context.Context) (Reason, error) {
+	for {
+		if ctx.Err() != nil {
+			if context.Cause(ctx) == errTimeLimit {
+				return TimeLimit, nil
+			}
+			return Stopped, nil
+		}
+		if n := int64(f.r.o.MaxJobs); n > 0 && f.r.ran.Load() >= n {
+			return JobLimit, nil
+		}
+		if f.r.memory.over() {
+			return MemoryLimit, nil
+		}
+		f.release()
+		room := f.room()
+		if room.none() {
+			f.sleep(ctx, time.Hour)
+			continue
+		}
+		if wait := time.Until(f.quiet); wait > 0 && !f.r.hinted.Swap(false) && (f.r.o.Wait || !f.r.idle()) {
+			f.sleep(ctx, wait)
+			continue
+		}
+		// Asked before the look: what a job pushed before it was settled is found.
+		idle := f.r.idle()
+		f.r.hinted.Store(false)
+		look := f.look()
+		asked, kept := f.claim(ctx, look, room)
+		switch {
+		case kept > 0:
+			f.nothing, f.quiet = 0, time.Time{}
+			continue
+		case asked == 0 && len(look.queues) > 0 && !idle:
+			// There is work, but not for a buffer: it waits for a worker.
+			f.sleep(ctx, f.r.o.Poll)
+			continue
+		}
+		if reason, err := f.over(look, idle); reason != "" {
+			return reason, err
+		}
+		f.rest(look)
+	}
+}
+
+// over returns why a run that does not wait ends after a look that found nothing.
+func (f *fetcher) over(l look, idle bool) (Reason, error) {
+	if f.r.o.Wait {
+		return "", nil
+	}
+	down := false
+	for _, s := range f.r.stores {
+		if reason, err := s.fatal(); reason != "" {
+			return reason, err
+		}
+		down = down || s.err != nil
+	}
+	switch {
+	case !idle || down || len(l.queues) > 0 && f.nothing < 10:
+		return "", nil
+	case l.throttled:
+		return Throttled, nil
+	}
+	return NoneReady, nil
+}
+
+// rest decides when to look again after finding nothing.
+func (f *fetcher) rest(l look) {
+	d := f.r.o.Poll
+	if f.nothing < 20 {
+		d = min(d, quickLook<<f.nothing)
+	}
+	f.nothing++
+	d -= rand.N(d/2 + 1)
+	now := time.Now()
+	f.quiet = now.Add(d)
+	for _, t := range f.types {
+		if at := t.gate.closedUntil(now); !at.IsZero() {
+			f.quiet = earlier(f.quiet, at.Add(-holdTime))
+		}
+	}
+}
+
+// sleep waits for at most d until something has changed.
+func (f *fetcher) sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(f.nextHeld(d))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-f.r.changed:
+	case <-timer.C:
+	}
+}
+
+// A look is what is ready and may be run.
+type look struct {
+	queues    []jobqueue.Name
+	stores    []*store // of each queue
+	throttled bool     // some types were left out because they must wait
+}
+
+// look asks the stores which queues are ready, or uses what they said a moment ago.
+func (f *fetcher) look() (l look) {
+	now := time.Now()
+	var domains map[string]bool
+	var names []jobqueue.Name
+	for _, s := range f.r.stores {
+		if s.err != nil && now.Before(s.retryAt) || s.settler.failing() || s.inHand.Load() >= maxInHand {
+			continue
+		}
+		if len(s.ready) == 0 || now.Sub(s.looked) > readyTime {
+			if domains == nil {
+				domains, names = f.wanted()
+			}
+			f.ask(s, domains, names)
+		}
+		for _, n := range s.ready {
+			if !f.jobType(s, n.Type).gate.closedUntil(now).IsZero() {
+				l.throttled = true
+				continue
+			}
+			l.queues = append(l.queues, n)
+			l.stores = append(l.stores, s)
+		}
+	}
+	return l
+}
+
+// manyNames is up to how many names a store is asked about one by one.
+const manyNames = 1000
+
+// wanted returns the domains to serve, empty for all, and all names if these are known and few.
+func (f *fetcher) wanted() (map[string]bool, []jobqueue.Name) {
+	domains := map[string]bool{}
+	if f.r.o.Domains == nil {
+		return domains, nil
+	}
+	types := f.r.o.Types
+	// No type has an empty name; only a fallback takes it.
+	if len(types) == 0 && !f.r.reg.Has("") {
+		types = f.r.reg.Types()
+	}
+	var names []jobqueue.Name
+	for _, d := range f.r.o.Domains() {
+		domains[d] = true
+		for _, t := range types {
+			names = append(names, jobqueue.Name{Domain: d, Type: t})
+		}
+	}
+	if len(domains) == 0 {
+		domains[""] = true // no domain at all is not every domain
+	}
+	if len(names) > manyNames {
+		names = nil
+	}
+	return domains, names
+}
+
+// ask asks one store which of the wanted queues are ready.
+func (f *fetcher) ask(s *store, domains map[string]bool, names []jobqueue.Name) {
+	if f.r.readOnly != nil {
+		s.heard(f.r.readOnly)
+		return
+	}
+	ctx, cancel := s.call()
+	defer cancel()
+	var ready []jobqueue.Name
+	for b, err := range s.group.Ready(ctx, names...) {
+		if err != nil {
+			s.heard(err)
+			return
+		}
+		if (len(domains) == 0 || domains[b.Domain]) && f.r.group.Backend(b.Type) == s.backend && f.runs(b.Type) {
+			ready = append(ready, b.Name)
+		}
+	}
+	s.ready, s.looked = ready, time.Now()
+	if s.err == nil || len(ready) == 0 {
+		s.heard(nil)
+	}
+}
+
+// runs reports whether jobs of a type are to be run.
+func (f *fetcher) runs(typ string) bool {
+	if f.asked != nil {
+		return f.asked[typ] && f.r.reg.Has(typ)
+	}
+	return f.r.reg.Has(typ) && !f.r.group.Excluded(typ)
+}
+
+// jobType returns what is known about a type. Its policy is asked for once.
+func (f *fetcher) jobType(s *store, typ string) *jobType {
+	t := f.types[typ]
+	if t == nil {
+		t = &jobType{name: typ, policy: s.group.Policy(typ)}
+		if t.policy.Rate > 0 && !f.r.o.NoThrottle {
+			t.gate = &gate{rate: t.policy.Rate}
+		}
+		f.types[typ] = t
+	}
+	return t
+}
+
+// claim claims jobs of the queues in a look, and returns how many it asked for and kept.
+func (f *fetcher) claim(ctx context.Context, l look, room room) (asked, kept int) {
+	type source struct {
+		*store
+		ttl time.Duration
+	}
+	var order []source
+	wants := map[source][]jobqueue.Want{}
+	for i, n := range f.deal(l, room) {
+		if n == 0 {
+			continue
+		}
+		asked += n
+		src := source{l.stores[i], f.types[l.queues[i].Type].policy.Lease}
+		if wants[src] == nil {
+			order = append(order, src)
+		}
+		wants[src] = append(wants[src], jobqueue.Want{Name: l.queues[i], Max: n})
+	}
+	for _, src := range order {
+		if ctx.Err() != nil {
+			break
+		}
+		kept += f.pop(ctx, src.store, src.ttl, wants[src])
+	}
+	return asked, kept
+}
+
+// pop makes one claim and hands its jobs on, and returns how many it kept.
+func (f *fetcher) pop(ctx context.Context, s *store, ttl time.Duration, wants []jobqueue.Want) int {
+	token, err := uuid.NewRandom()
+	if err != nil {
+		s.heard(fmt.Errorf("token: %w", err))
+		return 0
+	}
+	call, cancel := s.call()
+	defer cancel()
+	now := time.Now()
+	claims, err := s.group.Pop(call, jobqueue.Lease{Token: token, TTL: ttl, Owner: f.r.o.Owner}, wants...)
+	s.heard(err)
+	f.forget(s, wants, claims)
+	if len(claims) == 0 {
+		return 0
+	}
+	jobs := f.inHand(s, ttl, now, claims)
+	return f.accept(ctx, jobs)
+}
+
+// forget takes the queues that had less than was wanted off the list of those that are ready.
+func (f *fetcher) forget(s *store, wants []jobqueue.Want, claims []*jobqueue.Claim) {
+	got := make(map[jobqueue.Name]int, len(wants))
+	for i := 0; i < len(claims); {
+		from, n := i, claims[i].Name
+		for i++; i < len(claims) && claims[i].Name == n; i++ {
+		}
+		got[n] += i - from
+	}
+	short := map[jobqueue.Name]bool{}
+	for _, w := range wants {
+		if got[w.Name] < w.Max {
+			short[w.Name] = true
+		}
+	}
+	if len(short) > 0 {
+		s.ready = slices.DeleteFunc(s.ready, func(n jobqueue.Name) bool { return short[n] })
+	}
+}
+
+// inHand makes jobs of claims, and has their leases extended.
+func (f *fetcher) inHand(s *store, ttl time.Duration, now time.Time, claims []*jobqueue.Claim) []*job {
+	s.inHand.Add(int64(len(claims)))
+	f.r.claimed += int64(len(claims))
+	b := f.r.beater(s, ttl)
+	jobs := make([]*job, 0, len(claims))
+	for len(claims) > 0 {
+		// A Pop that had to settle all it got went on under a token of its own.
+		n := slices.IndexFunc(claims, func(c *jobqueue.Claim) bool { return c.Token != claims[0].Token })
+		if n < 0 {
+			n = len(claims)
+		}
+		h := &hand{beater: b, token: claims[0].Token, jobs: make([]job, n)}
+		h.held.Store(int64(n))
+		h.confirmed.Store(&now)
+		typ := f.jobType(s, claims[0].Type)
+		bytes, since := 0, 0
+		for i, c := range claims[:n] {
+			if typ.name != c.Type {
+				observe(&typ.size, int64(bytes/(i-since)))
+				typ, bytes, since = f.jobType(s, c.Type), 0, i
+			}
+			bytes += len(c.Params)
+			j := &h.jobs[i]
+			j.claim, j.hand, j.typ = c, h, typ
+			jobs = append(jobs, j)
+		}
+		observe(&typ.size, int64(bytes/(n-since)))
+		b.add(h)
+		claims = claims[n:]
+	}
+	return jobs
+}
+
+var errTimeLimit = errors.New("time limit of the run")
+
+// backoffs returns the types that are throttled, and until when.
+func (f *fetcher) backoffs() map[string]time.Time {
+	now := time.Now()
+	m := map[string]time.Time{}
+	for _, t := range f.types {
+		if at := t.gate.closedUntil(now); !at.IsZero() {
+			m[t.name] = at
+		}
+	}
+	return m
+}

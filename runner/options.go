@@ -1,0 +1,117 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+// Options say what to run and when to stop. The zero Options runs every
+// type the registry has, on every domain, until none is ready.
+type Options struct {
+	// Types are the only types to run, also such as [jobqueue.Routes].Exclude
+	// names. Nil means all that the registry has and that are not excluded.
+	// A type that the registry lacks ends the run with [NonePossible].
+	Types []string
+
+	// Domains returns the only domains to serve. It is called before each look at what
+	// is ready, so it should be quick. Nil means all.
+	Domains func() []string
+
+	// Workers is how many jobs run at once. Default four for each CPU that Go may use.
+	Workers int
+
+	// MaxJobs is after how many runs to stop. 0 means no limit.
+	MaxJobs int
+
+	// MaxTime is after how long to stop, working or idle. Jobs that run by then
+	// finish. 0 means no limit.
+	MaxTime time.Duration
+
+	// MemoryLimit stops the run, between two batches, when the Go heap and stacks take more
+	// bytes than this even after a garbage collection. 0 means no limit.
+	MemoryLimit int64
+
+	// NoThrottle ignores [jobqueue.Policy.Rate]. Rates hold for each call of Run by itself,
+	// not for all runners together.
+	NoThrottle bool
+
+	// Wait goes on when none is ready, and when the store cannot be reached or is read-only.
+	Wait bool
+
+	// Grace is how long running jobs get to finish after the context of Run has
+	// ended; then theirs end too. Default 30 s; negative means none at all.
+	// It also bounds how long results are offered, at the end, to a store that is away.
+	Grace time.Duration
+
+	// Abort ends the contexts of running jobs at once when it is closed or receives, and
+	// the run as in a graceful stop. It is for a second signal.
+	Abort <-chan struct{}
+
+	// Middleware is called for every run in place of the job's Run, which it is given as next.
+	// The claim is in ctx, see [jobqueue.FromContext]. Its error counts as the job's.
+	Middleware func(ctx context.Context, job jobqueue.Job, next func(context.Context) error) error
+
+	// OnStart is called before a job runs and OnEnd after it ran and before it is settled,
+	// from many goroutines at once. They must return soon.
+	OnStart func(c *jobqueue.Claim)
+	OnEnd   func(e Ended)
+
+	// Logger gets failures, lost claims and trouble with stores, and each job at
+	// debug level. Text that comes from outside is escaped. Default [slog.Default].
+	Logger *slog.Logger
+
+	// Owner names this process to people who look at claims. Default host name and process id.
+	Owner string
+
+	// Poll is the longest time between two looks at what is ready while
+	// there is nothing to do. Default 1 s.
+	Poll time.Duration
+}
+
+// An Ended is a run of a job that has ended.
+type Ended struct {
+	Claim  *jobqueue.Claim
+	Err    error           // what failed it; nil if it went well
+	Action jobqueue.Action // what becomes of the job; 0 if its claim was lost
+	Took   time.Duration
+}
+
+const (
+	defaultGrace = 30 * time.Second
+	defaultPoll  = time.Second
+)
+
+// withDefaults returns a copy of o with its zero fields set.
+func (o *Options) withDefaults() Options {
+	var c Options
+	if o != nil {
+		c = *o
+	}
+	if c.Workers <= 0 {
+		c.Workers = 4 * runtime.GOMAXPROCS(0)
+	}
+	if c.Grace == 0 {
+		c.Grace = defaultGrace
+	}
+	c.Grace = max(c.Grace, 0)
+	if c.Poll <= 0 {
+		c.Poll = defaultPoll
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Owner == "" {
+		host, _ := os.Hostname()
+		c.Owner = fmt.Sprintf("%s:%d", host, os.Getpid())
+	}
+	if len(c.Owner) > 255 {
+		c.Owner = c.Owner[:255]
+	}
+	return c
+}

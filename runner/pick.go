@@ -1,0 +1,159 @@
+package runner
+
+import (
+	"context"
+	"time"
+)
+
+// How much may wait in the buffer, beyond one job for each free worker.
+const (
+	maxBuffer = 1000
+	maxAhead  = 250 * time.Millisecond // of expected work of all workers
+	maxBytes  = 4 << 20                // of parameters
+)
+
+// A room says how many jobs may be claimed.
+type room struct {
+	free  int           // for workers that have nothing to do
+	ahead int           // beyond that, into the buffer
+	work  time.Duration // how long these may take one worker
+	limit int           // both together
+}
+
+func (r room) none() bool { return r.limit <= 0 || r.free+r.ahead <= 0 }
+
+// room returns how many jobs may be claimed now.
+func (f *fetcher) room() room {
+	l := f.r.pool.load()
+	buffered := l.buffered + len(f.held)
+	r := room{free: l.free, limit: maxInHand}
+	if !f.careful {
+		r.ahead = maxBuffer - buffered
+		r.work = maxAhead*time.Duration(f.r.o.Workers) - l.work
+		// Refilling a buffer that is more than half full would mean many small claims.
+		if r.free == 0 && (r.ahead < maxBuffer/2 || r.work < maxAhead*time.Duration(f.r.o.Workers)/2) {
+			return room{}
+		}
+	}
+	if f.lonely {
+		r.limit = 1
+	}
+	if n := int64(f.r.o.MaxJobs); n > 0 {
+		r.limit = min(r.limit, int(n-f.r.claimed+f.r.unrun.Load()))
+	}
+	return r
+}
+
+// deal shares the room over the queues that are ready.
+func (f *fetcher) deal(l look, r room) []int {
+	now := time.Now()
+	gates := map[*gate]int{} // how many jobs each may still let through
+	bytes := int64(maxBytes)
+	admit := func(i int) bool {
+		t := f.types[l.queues[i].Type]
+		if t.gate != nil {
+			n, ok := gates[t.gate]
+			if !ok {
+				n = t.gate.room(now)
+			}
+			if n == 0 {
+				return false
+			}
+			gates[t.gate] = n - 1
+		}
+		if r.free > 0 {
+			r.free--
+			return true
+		}
+		// Only what is known to be quick is claimed before a worker is free.
+		each, size := time.Duration(t.each.Load()), t.size.Load()
+		if each == 0 || each > r.work || size > bytes || r.ahead <= 0 {
+			return false
+		}
+		r.ahead--
+		r.work -= each
+		bytes -= size
+		return true
+	}
+	return f.dealer.Deal(l.queues, r.limit, admit)
+}
+
+// accept hands claimed jobs to the workers, and returns how many. What may have
+// killed its process is treated with care.
+func (f *fetcher) accept(ctx context.Context, jobs []*job) int {
+	suspects := 0
+	f.lonely = false
+	for i, j := range jobs {
+		if j.claim.Alone() {
+			f.careful, f.lonely = true, true
+			for k, other := range jobs {
+				if k != i {
+					f.r.giveBack(f.box(), other, 0)
+				}
+			}
+			return f.alone(ctx, j)
+		}
+		if j.claim.Suspect() {
+			suspects++
+		}
+	}
+	f.careful = suspects > 0
+	n := len(jobs)
+	if suspects > 0 {
+		jobs = f.keepFree(jobs)
+		n = len(jobs)
+	}
+	f.r.pool.put(f.throttle(jobs))
+	return n
+}
+
+// keepFree returns the suspects that a worker is free for, then the others, and gives back the rest.
+func (f *fetcher) keepFree(jobs []*job) []*job {
+	free := f.r.pool.load().free
+	var first, others []*job
+	for _, j := range jobs {
+		switch {
+		case !j.claim.Suspect():
+			others = append(others, j)
+		case len(first) < free:
+			first = append(first, j)
+		default:
+			f.r.giveBack(f.box(), j, 0)
+		}
+	}
+	return append(first, others...)
+}
+
+// alone runs a job with no other beside it, so that a crash can only be its own:
+// what has not started is given back, what runs is waited for, and all of it settled.
+// It returns 1 if the job was run, else 0.
+func (f *fetcher) alone(ctx context.Context, j *job) int {
+	f.giveBackAll()
+	hopeless := func() bool { return ctx.Err() != nil || f.r.pool.load().stuck > 0 }
+	for !hopeless() && (f.r.pool.load().busy > 0 || f.r.inHand() > 1) {
+		f.sleep(ctx, time.Second)
+	}
+	if hopeless() {
+		// It cannot be alone here; elsewhere it may.
+		f.r.giveBack(f.box(), j, j.hand.beater.ttl)
+		return 0
+	}
+	if f.r.pool.put(f.throttle([]*job{j})); len(f.held) > 0 {
+		f.giveBackAll()
+	}
+	for ctx.Err() == nil && f.r.pool.load().stuck == 0 && !f.r.idle() {
+		f.sleep(ctx, time.Second)
+	}
+	return 1
+}
+
+// giveBackAll gives back everything that has not started.
+func (f *fetcher) giveBackAll() {
+	for _, j := range f.r.pool.drain() {
+		f.r.giveBack(f.box(), j, 0)
+	}
+	for _, h := range f.held {
+		f.r.giveBack(f.box(), h.job, 0)
+	}
+	f.held = nil
+}

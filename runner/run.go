@@ -1,0 +1,293 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+// maintainTime is how often each store is maintained, give or take a tenth.
+const maintainTime = 30 * time.Second
+
+// Run claims jobs of g and runs them with the constructors in reg until there
+// is a reason to stop; Result.Reached says which. Nil options are zero options.
+// If g has no policies of its own, those in reg hold; the policy of a type is read once.
+//
+// When ctx ends, Run stops claiming, gives back what has not started, and lets
+// the rest finish within Options.Grace. Then it ends the contexts of these jobs with the
+// cause [ErrStopped], gives back those that return an error, and leaves those that do not
+// return within five seconds to their lease: Result.Stuck names them, and they may still
+// be running when Run returns. Stopping is no error.
+//
+// The Result is never nil. The error is its Err.
+func Run(ctx context.Context, g *jobqueue.Group, reg *jobqueue.Registry, o *Options) (*Result, error) {
+	r := newRun(g, reg, o)
+	begin := time.Now()
+	reason, err := r.run(ctx)
+	res := &Result{Reached: reason, Err: err, Elapsed: time.Since(begin), Backoffs: r.fetcher.backoffs()}
+	r.tally.mu.Lock()
+	defer r.tally.mu.Unlock()
+	res.Counts, res.Stuck = r.tally.counts, r.tally.stuck
+	if n := res.Counts.Unsettled; n > 0 {
+		r.log.Error("results were not recorded: these jobs run again when their leases end", "jobs", n)
+	}
+	return res, err
+}
+
+// A run is one call of Run.
+type run struct {
+	group    *jobqueue.Group
+	reg      *jobqueue.Registry
+	o        Options
+	log      *slog.Logger
+	debug    bool  // whether each job is logged
+	readOnly error // why the group refuses to pop
+
+	stores  []*store
+	fetcher *fetcher
+	pool    *pool
+	workers []*worker
+	watch   *watch
+	memory  *memory
+	tally   tally
+
+	base    context.Context // of jobs: the values of Run's context, never done
+	calls   context.Context // of the fetcher's calls: ends with Options.Abort
+	cutOff  atomic.Bool     // running jobs are being told to end
+	changed chan struct{}   // something that the fetcher may wait for has changed
+	hinted  atomic.Bool     // a store said that there may be work
+	claimed int64           // claims so far; the fetcher's
+	unrun   atomic.Int64    // of these, such as were given back or lost before they ran
+	ran     atomic.Int64    // runs that have ended
+
+	background sync.WaitGroup
+	bg         context.Context // of what goes on besides: beaters, watch, waiters, maintenance
+}
+
+func newRun(g *jobqueue.Group, reg *jobqueue.Registry, o *Options) *run {
+	r := &run{group: g, reg: reg, o: o.withDefaults(), changed: make(chan struct{}, 1)}
+	r.log = r.o.Logger
+	r.debug = r.log.Enabled(context.Background(), slog.LevelDebug)
+	routes := g.Routes
+	if g.ReadOnly != "" {
+		r.readOnly = fmt.Errorf("%w: %s", jobqueue.ErrReadOnly, g.ReadOnly)
+	}
+	if routes.Policy == nil {
+		routes.Policy = reg.Policy
+	}
+	for _, b := range g.Backends() {
+		r.stores = append(r.stores, newStore(r, b, routes))
+	}
+	r.pool = newPool(r.o.Workers, r.wake)
+	r.workers = make([]*worker, r.o.Workers)
+	for i := range r.workers {
+		r.workers[i] = &worker{r: r, id: i}
+	}
+	r.watch = &watch{r: r, wake: make(chan struct{}, 1)}
+	r.memory = &memory{limit: uint64(max(r.o.MemoryLimit, 0))}
+	r.fetcher = newFetcher(r)
+	return r
+}
+
+func (r *run) run(ctx context.Context) (Reason, error) {
+	for _, t := range r.o.Types {
+		if !r.reg.Has(t) {
+			return NonePossible, fmt.Errorf("%w %q", jobqueue.ErrUnknownType, t)
+		}
+	}
+	r.base = context.WithoutCancel(ctx)
+	claiming, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	if r.o.MaxTime > 0 {
+		var cancel context.CancelFunc
+		claiming, cancel = context.WithTimeoutCause(claiming, r.o.MaxTime, errTimeLimit)
+		defer cancel()
+	}
+	var abort, end context.CancelFunc
+	r.calls, abort = context.WithCancel(r.base)
+	defer abort()
+	r.bg, end = context.WithCancel(r.base)
+	r.start(func() {
+		abort()
+		stop(ErrStopped)
+	})
+	reason, err := r.fetcher.run(claiming)
+	r.fetcher.giveBackAll()
+	r.pool.close()
+	r.windDown(ctx)
+	r.settleRest()
+	end()
+	r.background.Wait()
+	return reason, err
+}
+
+// start starts everything but the fetcher.
+func (r *run) start(abort func()) {
+	r.background.Go(func() {
+		select {
+		case <-r.o.Abort:
+			abort()
+		case <-r.bg.Done():
+		}
+	})
+	r.background.Go(func() { r.watch.run(r.bg) })
+	for _, s := range r.stores {
+		go s.settler.run()
+		r.background.Go(func() { s.maintain(r.bg) })
+		if w, ok := s.backend.(jobqueue.Waiter); ok && r.o.Wait {
+			r.background.Go(func() { s.wait(r.bg, w) })
+		}
+	}
+	for _, w := range r.workers {
+		go w.loop()
+	}
+}
+
+// wake makes the fetcher look at what has changed.
+func (r *run) wake() { poke(r.changed) }
+
+// inHand returns how many claims are not settled.
+func (r *run) inHand() (n int64) {
+	for _, s := range r.stores {
+		n += s.inHand.Load()
+	}
+	return n
+}
+
+// idle reports whether nothing runs and nothing is to be settled.
+func (r *run) idle() bool { return r.inHand() == 0 && r.pool.load().busy == 0 }
+
+// windDown waits for the workers to end. Once ctx has ended they have the grace period;
+// after that, or at an abort, their jobs are told to end.
+func (r *run) windDown(ctx context.Context) {
+	stopped, aborted := ctx.Done(), r.calls.Done()
+	var grace, deaf <-chan time.Time
+	cut := func() {
+		stopped, aborted, grace = nil, nil, nil
+		deaf = time.After(deafTime)
+		r.cutOff.Store(true)
+		for _, w := range r.workers {
+			if j := w.current.Load(); j != nil {
+				j.ctx.end(ErrStopped)
+			}
+		}
+	}
+	for r.pool.working() || r.pool.load().busy > 0 {
+		select {
+		case <-r.changed:
+		case <-stopped:
+			stopped, grace = nil, time.After(r.o.Grace)
+		case <-grace:
+			cut()
+		case <-aborted:
+			cut()
+		case <-deaf:
+			r.leave()
+			return
+		}
+	}
+}
+
+// leave gives up the jobs that go on running.
+func (r *run) leave() {
+	for _, w := range r.workers {
+		j := w.current.Load()
+		if j == nil {
+			continue
+		}
+		if j.state.CompareAndSwap(running, left) {
+			r.strand(j.claim)
+			r.tally.add(func(c *Counts) { c.Unsettled++ })
+		} else if j.state.CompareAndSwap(sure, left) {
+			r.strand(j.claim)
+		}
+	}
+}
+
+// settleRest waits until everything is settled, but not for ever.
+func (r *run) settleRest() {
+	for _, s := range r.stores {
+		close(s.settler.closing)
+	}
+	patience := time.After(max(r.o.Grace, deafTime))
+	aborted := r.calls.Done()
+	for _, s := range r.stores {
+		for ended := false; !ended; {
+			select {
+			case <-s.settler.ended:
+				ended = true
+			case <-aborted:
+				aborted, patience = nil, time.After(deafTime)
+			case <-patience:
+				for _, s := range r.stores {
+					s.settler.giveUp()
+				}
+			}
+		}
+		s.settler.giveUp()
+	}
+}
+
+// beater returns what extends the leases of one length in a store.
+func (r *run) beater(s *store, ttl time.Duration) *beater {
+	b := s.beaters[ttl]
+	if b == nil {
+		b = &beater{s: s, ttl: ttl, hands: map[*hand]struct{}{}}
+		s.beaters[ttl] = b
+		r.background.Go(func() { b.run(r.bg) })
+	}
+	return b
+}
+
+// wait passes on the store's hints that there may be work.
+func (s *store) wait(ctx context.Context, w jobqueue.Waiter) {
+	for failures := 0; ctx.Err() == nil; {
+		names, err := w.Wait(ctx)
+		if err != nil {
+			failures++
+			select {
+			case <-ctx.Done():
+			case <-time.After(backoff(failures)):
+			}
+			continue
+		}
+		failures = 0
+		for _, n := range names {
+			if s.r.fetcher.runs(n.Type) {
+				names = nil
+				break
+			}
+		}
+		if len(names) == 0 {
+			s.r.hinted.Store(true)
+			s.r.wake()
+		}
+	}
+}
+
+// maintain has the store do its hygiene now and then.
+func (s *store) maintain(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(maintainTime*9/10 + rand.N(maintainTime/5)):
+		}
+		call, cancel := context.WithTimeout(ctx, callTime)
+		m, err := s.group.Maintain(call)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			s.r.log.Warn("maintenance fails", "error", printable(err.Error()))
+		case m.Pruned > 0:
+			s.r.log.Info("abandoned jobs pruned", "jobs", m.Pruned)
+		}
+	}
+}

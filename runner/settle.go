@@ -1,0 +1,345 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+const (
+	settleMax  = 1000 // outcomes in one settlement
+	settleSoon = 500  // as many are settled without waiting for more
+	settleWait = 2 * time.Millisecond
+	flights    = 2 // settlements under way at once
+	outboxSoon = 128
+)
+
+// A settler settles the jobs of a store in batches. While workers are busy it
+// waits a moment for more; when they are not, it settles at once.
+// It repeats a settlement until the store has answered it, and only
+// abandon makes it give up.
+type settler struct {
+	s       *store
+	boxes   []outbox // one for each worker, one for all others
+	wake    chan struct{}
+	landed  chan struct{}
+	closing chan struct{} // closed: end when everything is settled
+	ended   chan struct{}
+	calls   context.Context // of every call
+	giveUp  context.CancelFunc
+
+	mu    sync.Mutex
+	fails int       // settlements under way that the store has refused so far
+	err   error     // why
+	since time.Time // since when
+}
+
+// An outbox collects what one worker has to settle, so that workers don't wait for each other.
+type outbox struct {
+	mu   sync.Mutex
+	jobs []*job
+	_    [96]byte // keeps boxes off each other's cache lines
+}
+
+func newSettler(s *store, boxes int) *settler {
+	// Not derived from anything that ends with the run: results are worth more than a quick end.
+	calls, giveUp := context.WithCancel(context.Background())
+	return &settler{
+		s:       s,
+		calls:   calls,
+		giveUp:  giveUp,
+		boxes:   make([]outbox, boxes),
+		wake:    make(chan struct{}, 1),
+		landed:  make(chan struct{}, flights),
+		closing: make(chan struct{}),
+		ended:   make(chan struct{}),
+	}
+}
+
+// add hands over a job with its outcome.
+func (t *settler) add(box int, j *job) {
+	b := &t.boxes[box]
+	b.mu.Lock()
+	b.jobs = append(b.jobs, j)
+	n := len(b.jobs)
+	b.mu.Unlock()
+	if n == 1 || n == outboxSoon {
+		poke(t.wake)
+	}
+}
+
+// poke makes the reader of a channel of one place look again.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// collect empties the outboxes.
+func (t *settler) collect(pending []*job) []*job {
+	for i := range t.boxes {
+		b := &t.boxes[i]
+		b.mu.Lock()
+		pending = append(pending, b.jobs...)
+		clear(b.jobs)
+		b.jobs = b.jobs[:0]
+		b.mu.Unlock()
+	}
+	return pending
+}
+
+func (t *settler) run() {
+	defer close(t.ended)
+	var (
+		pending []*job
+		since   time.Time // when the oldest of pending was seen
+		flying  int
+		closing bool
+		timer   = time.NewTimer(time.Hour)
+	)
+	defer timer.Stop()
+	for {
+		if pending = t.collect(pending); len(pending) > 0 && since.IsZero() {
+			since = time.Now()
+		}
+		for flying < flights && len(pending) > 0 && (closing || len(pending) >= settleSoon ||
+			time.Since(since) >= settleWait || !t.s.r.pool.working()) {
+			n := min(len(pending), settleMax)
+			go t.fly(append([]*job(nil), pending[:n]...))
+			flying++
+			rest := copy(pending, pending[n:])
+			clear(pending[rest:])
+			pending = pending[:rest]
+			since = time.Time{}
+		}
+		if closing && flying == 0 && len(pending) == 0 {
+			return
+		}
+		closed := t.closing
+		if closing {
+			closed = nil
+		}
+		timer.Reset(settleWait)
+		if len(pending) == 0 || flying == flights {
+			timer.Stop()
+		}
+		select {
+		case <-t.wake:
+		case <-timer.C:
+		case <-t.landed:
+			flying--
+		case <-closed:
+			closing = true
+		}
+	}
+}
+
+func (t *settler) fly(jobs []*job) {
+	t.settle(jobs)
+	t.landed <- struct{}{}
+}
+
+// settle settles a batch however long it takes, unless the settler is told to give up.
+func (t *settler) settle(jobs []*job) {
+	outcomes := make([]jobqueue.Outcome, len(jobs))
+	for i, j := range jobs {
+		outcomes[i] = j.outcome
+	}
+	for n := 0; ; n++ {
+		lost, err := sortErrors(t.try(outcomes))
+		switch {
+		case err == nil:
+			t.recovered(n)
+			t.settled(jobs, lost)
+			return
+		case final(err):
+			t.recovered(n)
+			t.refused(jobs, err)
+			return
+		}
+		t.failed(n, err)
+		select {
+		case <-time.After(backoff(n)):
+		case <-t.calls.Done():
+			t.unsettled(jobs)
+			return
+		}
+	}
+}
+
+// failed notes that the store has not taken a settlement, for the n'th time, the first being 0.
+func (t *settler) failed(n int, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.err = err
+	if n > 0 {
+		return
+	}
+	if t.fails++; t.fails == 1 {
+		t.since = time.Now()
+		t.s.r.log.Warn("results cannot be recorded: they are kept, and nothing is claimed meanwhile", "error", printable(err.Error()))
+	}
+}
+
+// recovered notes that the store has taken a settlement after n failures.
+func (t *settler) recovered(n int) {
+	if n == 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.fails--; t.fails == 0 {
+		t.err = nil
+		t.s.r.log.Info("store takes results again")
+	}
+}
+
+// trouble returns why the store does not take results and since when, or nil.
+func (t *settler) trouble() (error, time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err, t.since
+}
+
+func (t *settler) failing() bool {
+	err, _ := t.trouble()
+	return err != nil
+}
+
+func (t *settler) try(outcomes []jobqueue.Outcome) error {
+	ctx, cancel := context.WithTimeout(t.calls, callTime)
+	defer cancel()
+	return t.s.group.Settle(ctx, outcomes...)
+}
+
+// final reports whether trying again cannot help.
+func final(err error) bool {
+	return errors.Is(err, jobqueue.ErrInvalid) || errors.Is(err, jobqueue.ErrTooLarge)
+}
+
+// sortErrors splits the error of a settlement into the claims that were lost and the rest.
+func sortErrors(err error) (lost []*jobqueue.Claim, rest error) {
+	if err == nil {
+		return nil, nil
+	}
+	parts := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		parts = joined.Unwrap()
+	}
+	var others []error
+	for _, e := range parts {
+		if l, ok := errors.AsType[*jobqueue.LostError](e); ok {
+			lost = append(lost, l.Claims...)
+		} else {
+			others = append(others, e)
+		}
+	}
+	return lost, errors.Join(others...)
+}
+
+// refused handles a batch that the store will never take: it finds out which
+// of them it is, and leaves that one to its lease.
+func (t *settler) refused(jobs []*job, err error) {
+	if len(jobs) == 1 {
+		t.s.r.log.Error("result refused", claimAttrs(jobs[0].claim, "error", printable(err.Error()))...)
+		t.unsettled(jobs)
+		return
+	}
+	t.settle(jobs[:len(jobs)/2])
+	t.settle(jobs[len(jobs)/2:])
+}
+
+type fence struct {
+	token uuid.UUID
+	id    string
+}
+
+// settled counts a batch that the store has answered.
+func (t *settler) settled(jobs []*job, lostClaims []*jobqueue.Claim) {
+	lost := make(map[fence]bool, len(lostClaims))
+	for _, c := range lostClaims {
+		lost[fence{c.Token, c.ID}] = true
+	}
+	var n Counts
+	for _, j := range jobs {
+		gone := len(lost) > 0 && lost[fence{j.claim.Token, j.claim.ID}]
+		switch {
+		case gone:
+			n.Lost++
+			t.s.r.log.Warn("claim lost before its result was recorded", claimAttrs(j.claim)...)
+		case j.early == nil:
+			n.count(j)
+		}
+		if j.early != nil {
+			j.early <- !gone
+		}
+	}
+	t.s.r.tally.add(func(c *Counts) { c.plus(n) })
+	t.release(jobs)
+}
+
+// unsettled counts a batch that is left to its lease.
+func (t *settler) unsettled(jobs []*job) {
+	t.s.r.tally.add(func(c *Counts) { c.Unsettled += len(jobs) })
+	for _, j := range jobs {
+		if j.early != nil {
+			j.early <- false
+		}
+	}
+	t.release(jobs)
+}
+
+// release lets go of claims that are answered, and learns from their run times.
+func (t *settler) release(jobs []*job) {
+	for i := 0; i < len(jobs); {
+		j, from := jobs[i], i
+		ran, took := int64(0), time.Duration(0)
+		for ; i < len(jobs) && jobs[i].hand == j.hand && jobs[i].typ == j.typ; i++ {
+			if jobs[i].took > 0 {
+				ran++
+				took += jobs[i].took
+			}
+		}
+		if ran > 0 {
+			observe(&j.typ.each, int64(took)/ran)
+		}
+		j.hand.letGo(i - from)
+	}
+	t.s.drop(len(jobs))
+}
+
+// count adds a job by its outcome.
+func (c *Counts) count(j *job) {
+	switch j.outcome.Do {
+	case jobqueue.ActionDone:
+		c.Done++
+	case jobqueue.ActionRetry:
+		c.Failed++
+		c.Retried++
+	case jobqueue.ActionAbandon:
+		c.Failed++
+		c.Abandoned++
+	case jobqueue.ActionGiveBack:
+		if j.snoozed {
+			c.Snoozed++
+		} else {
+			c.GivenBack++
+		}
+	}
+}
+
+func (c *Counts) plus(n Counts) {
+	c.Done += n.Done
+	c.Failed += n.Failed
+	c.Retried += n.Retried
+	c.Abandoned += n.Abandoned
+	c.Snoozed += n.Snoozed
+	c.GivenBack += n.GivenBack
+	c.Lost += n.Lost
+}

@@ -1,0 +1,116 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+const (
+	callTime  = 10 * time.Second       // for a call of a store
+	probeTime = time.Second            // for one of a store that failed the last time
+	retryMin  = 100 * time.Millisecond // between two tries of a store that fails, doubling
+	retryMax  = 5 * time.Second
+)
+
+// A store is one backend of the group, with all that depends on whether it
+// answers, so that one backend in trouble leaves the others alone.
+type store struct {
+	r       *run
+	backend jobqueue.Backend
+	group   *jobqueue.Group // routes everything to the backend
+	settler *settler
+	beaters map[time.Duration]*beater // by lease; the fetcher's
+	inHand  atomic.Int64              // claims that are not settled
+
+	// The fetcher's own: what was ready when, and how the store answered.
+	ready    []jobqueue.Name
+	looked   time.Time
+	answered time.Time // zero: never
+	failures int
+	retryAt  time.Time
+	err      error
+}
+
+// newStore wraps a backend. Its group counts what a Pop settles by itself.
+func newStore(r *run, b jobqueue.Backend, routes jobqueue.Routes) *store {
+	trace := *routes.Trace
+	trace.Superseded = func(ctx context.Context, c *jobqueue.Claim) {
+		r.tally.add(func(n *Counts) { n.Superseded++ })
+		if f := routes.Trace.Superseded; f != nil {
+			f(ctx, c)
+		}
+	}
+	trace.Exhausted = func(ctx context.Context, c *jobqueue.Claim, reason string) {
+		r.tally.add(func(n *Counts) { n.Abandoned++ })
+		r.log.Error("job abandoned", claimAttrs(c, "error", printable(reason))...)
+		if f := routes.Trace.Exhausted; f != nil {
+			f(ctx, c, reason)
+		}
+	}
+	routes.Default, routes.Types, routes.Trace = b, nil, &trace
+	s := &store{r: r, backend: b, group: jobqueue.NewGroup("runner", routes), beaters: map[time.Duration]*beater{}}
+	s.settler = newSettler(s, r.o.Workers+1)
+	return s
+}
+
+// call returns a context for one call of the fetcher.
+func (s *store) call() (context.Context, context.CancelFunc) {
+	d := callTime
+	if s.failures > 0 {
+		d = probeTime
+	}
+	return context.WithTimeout(s.r.calls, d)
+}
+
+// heard notes how the store answered the fetcher.
+func (s *store) heard(err error) {
+	if err == nil {
+		if s.failures > 0 {
+			s.r.log.Info("store answers again")
+		}
+		s.answered, s.failures, s.err = time.Now(), 0, nil
+		return
+	}
+	if s.failures == 0 {
+		s.r.log.Warn("store fails", "error", printable(err.Error()))
+	}
+	s.err = err
+	s.retryAt = time.Now().Add(backoff(s.failures))
+	s.failures++
+	s.ready, s.looked = nil, time.Time{}
+}
+
+// backoff returns how long to wait after the n'th failure in a row, the first being 0.
+func backoff(n int) time.Duration {
+	return jobqueue.ExponentialBackoff(retryMin, retryMax)(n + 1)
+}
+
+// patience is how long a store that answered before may be away before
+// a run that does not wait gives up.
+const patience = 10 * time.Second
+
+// fatal returns why a run that does not wait cannot go on, or "".
+func (s *store) fatal() (Reason, error) {
+	away := func(since time.Time) bool { return time.Since(since) > patience }
+	switch err, since := s.settler.trouble(); {
+	case err != nil && away(since):
+		return Exception, err
+	case s.err == nil:
+		return "", nil
+	case errors.Is(s.err, jobqueue.ErrReadOnly):
+		return ReadOnly, s.err
+	case s.answered.IsZero() || away(s.answered):
+		return Exception, s.err
+	}
+	return "", nil
+}
+
+// drop notes that n claims are no longer in hand.
+func (s *store) drop(n int) {
+	s.inHand.Add(-int64(n))
+	s.r.wake()
+}
