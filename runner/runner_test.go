@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
 	"github.com/wikifarm/jobqueue"
@@ -145,28 +148,90 @@ func (b *faults) calls(op string) int {
 	return b.n[op]
 }
 
-func (b *faults) before(ctx context.Context, op string) error {
+// do calls the backend, unless it is to fail before or after.
+func (b *faults) do(ctx context.Context, op string, call func() error) error {
 	b.mu.Lock()
 	if b.n == nil {
 		b.n = map[string]int{}
 	}
 	b.n[op]++
-	fail := b.fail
+	fail, late := b.fail, b.late
 	b.mu.Unlock()
-	if fail == nil {
-		return nil
+	if fail != nil {
+		if err := fail(ctx, op); err != nil {
+			return err
+		}
 	}
-	return fail(ctx, op)
-}
-
-func (b *faults) after(ctx context.Context, op string) error {
-	b.mu.Lock()
-	late := b.late
-	b.mu.Unlock()
-	if late == nil {
-		return nil
+	if err := call(); err != nil || late == nil {
+		return err
 	}
 	return late(ctx, op)
+}
+
+func (b *faults) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.Want) (claims []*jobqueue.Claim, err error) {
+	err = b.do(ctx, "pop", func() error {
+		claims, err = b.Backend.Pop(ctx, l, wants...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return claims, nil
+}
+
+func (b *faults) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (lost []*jobqueue.Claim, err error) {
+	err = b.do(ctx, "settle", func() error {
+		lost, err = b.Backend.Settle(ctx, outcomes...)
+		return err
+	})
+	return lost, err
+}
+
+func (b *faults) Extend(ctx context.Context, ttl time.Duration, tokens ...uuid.UUID) (lost []uuid.UUID, err error) {
+	err = b.do(ctx, "extend", func() error {
+		lost, err = b.Backend.Extend(ctx, ttl, tokens...)
+		return err
+	})
+	return lost, err
+}
+
+func (b *faults) Ready(ctx context.Context, names ...jobqueue.Name) iter.Seq2[jobqueue.Backlog, error] {
+	return func(yield func(jobqueue.Backlog, error) bool) {
+		if err := b.do(ctx, "ready", func() error { return nil }); err != nil {
+			yield(jobqueue.Backlog{}, err)
+			return
+		}
+		b.Backend.Ready(ctx, names...)(yield)
+	}
+}
+
+func (b *faults) Maintain(ctx context.Context) (m jobqueue.Maintained, err error) {
+	err = b.do(ctx, "maintain", func() error {
+		m, err = b.Backend.Maintain(ctx)
+		return err
+	})
+	return m, err
+}
+
+// failing returns a fault of some calls, or of all.
+func failing(err error, ops ...string) func(context.Context, string) error {
+	return func(_ context.Context, op string) error {
+		if len(ops) == 0 || slices.Contains(ops, op) {
+			return err
+		}
+		return nil
+	}
+}
+
+// hanging returns a fault that makes some calls hang until their deadline.
+func hanging(ops ...string) func(context.Context, string) error {
+	return func(ctx context.Context, op string) error {
+		if !slices.Contains(ops, op) {
+			return nil
+		}
+		<-ctx.Done()
+		return fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, ctx.Err())
+	}
 }
 
 func TestDrain(t *testing.T) {
@@ -188,4 +253,25 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-var _ = time.Second
+// expire lets the claims of all jobs of a type run out so many times.
+func (f *farm) expire(typ string, times int) {
+	f.Helper()
+	for range times {
+		l := jobqueue.Lease{Token: uuid.New(), TTL: time.Second}
+		if _, err := f.store.Pop(f.Context(), l, jobqueue.Want{Name: jobqueue.Name{Domain: "wiki", Type: typ}, Max: 1000}); err != nil {
+			f.Fatal(err)
+		}
+		// In steps shorter than half a lease, as a longer one would count as time the store was away.
+		for range 4 {
+			f.store.Shift(400 * time.Millisecond)
+			if _, err := f.store.Maintain(f.Context()); err != nil {
+				f.Fatal(err)
+			}
+		}
+	}
+	for e, err := range f.store.List(f.Context(), jobqueue.Filter{Type: typ}) {
+		if err != nil || e.Expiries != times {
+			f.Fatalf("List = %+v, %v, want %d expiries", e, err, times)
+		}
+	}
+}
