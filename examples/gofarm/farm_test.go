@@ -113,7 +113,7 @@ func TestWikis(t *testing.T) {
 	f.importAll()
 	f.drain(0)
 
-	links, err := query(t.Context(), f.store.reader, func(scan func(...any) error) (s string, err error) { return s, scan(&s) }, `
+	links, err := query(t.Context(), f.store.reader, scanText, `
 		select from_wiki || ':' || from_path || ' ' || kind || ' ' || wiki || ':' || path || '#' || fragment || iif(target is null, ' broken', '')
 		from leads order by 1`)
 	f.must(err)
@@ -133,7 +133,7 @@ func TestWikis(t *testing.T) {
 		t.Errorf("links (-want +got):\n%s", diff)
 	}
 
-	members, err := query(t.Context(), f.store.reader, func(scan func(...any) error) (s string, err error) { return s, scan(&s) },
+	members, err := query(t.Context(), f.store.reader, scanText,
 		"select path || ' ' || category from members join pages on page = id where wiki <> 'std' order by 1")
 	f.must(err)
 	want = []string{

@@ -67,7 +67,7 @@ func (s *store) render(ctx context.Context, t title) (r renderedPage, err error)
 }
 
 func outlinks(ctx context.Context, tx *sql.Tx, r *renderedPage) ([]outlink, error) {
-	return query(ctx, tx, func(scan func(...any) error) (l outlink, err error) {
+	return query(ctx, tx, func(scan scanner) (l outlink, err error) {
 		var touched int64
 		err = scan(&l.Kind, &l.Wiki, &l.Path, &l.Fragment, &l.Exists, &touched, &l.Synopsis)
 		if !l.Exists {
@@ -80,7 +80,7 @@ func outlinks(ctx context.Context, tx *sql.Tx, r *renderedPage) ([]outlink, erro
 }
 
 func categoriesOf(ctx context.Context, tx *sql.Tx, page int64) ([]string, error) {
-	return query(ctx, tx, func(scan func(...any) error) (c string, err error) { return c, scan(&c) },
+	return query(ctx, tx, scanText,
 		"select category from categorylinks where page = ? order by category", page)
 }
 

@@ -43,7 +43,7 @@ func (f *farm) reportWikis(ctx context.Context, w io.Writer) error {
 	}
 	fmt.Fprintln(t, "together\t")
 	for _, number := range perWiki {
-		values, err := f.store.numbers(ctx, number.sql)
+		values, err := numbers(ctx, f.store.reader, number.sql)
 		if err != nil {
 			return err
 		}
@@ -76,7 +76,7 @@ func (f *farm) reportJobs(ctx context.Context, w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(t, "\njobs\t")
 	for _, number := range perType {
-		values, err := f.store.numbers(ctx, number.sql)
+		values, err := numbers(ctx, f.store.reader, number.sql)
 		if err != nil {
 			return err
 		}
@@ -127,18 +127,6 @@ func (f *farm) left(ctx context.Context) (map[string]int, error) {
 		left[c.Type] += c.Total()
 	}
 	return left, nil
-}
-
-// numbers returns the rows of a query for a name and a number.
-func (s *store) numbers(ctx context.Context, stmt string) (map[string]int, error) {
-	values := map[string]int{}
-	_, err := query(ctx, s.reader, func(scan func(...any) error) (name string, err error) {
-		var n int
-		err = scan(&name, &n)
-		values[name] = n
-		return name, err
-	}, stmt)
-	return values, err
 }
 
 // errWrong is the error of a report that found something wrong.

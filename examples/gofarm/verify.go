@@ -66,15 +66,15 @@ func (f *farm) verifySource(ctx context.Context, below string) (wrong int, err e
 	if err != nil {
 		return 0, err
 	}
-	links, err := byPage(ctx, f.store, "select from_wiki, from_path, kind || ' ' || wiki || ':' || path || '#' || fragment from leads")
+	links, err := byPage(ctx, f.store.reader, "select from_wiki, from_path, kind || ' ' || wiki || ':' || path || '#' || fragment from leads")
 	if err != nil {
 		return 0, err
 	}
-	categories, err := byPage(ctx, f.store, "select wiki, path, category from pages join categorylinks on page = id")
+	categories, err := byPage(ctx, f.store.reader, "select wiki, path, category from pages join categorylinks on page = id")
 	if err != nil {
 		return 0, err
 	}
-	pages, err := byPage(ctx, f.store, "select wiki, path, text from pages")
+	pages, err := byPage(ctx, f.store.reader, "select wiki, path, text from pages")
 	if err != nil {
 		return 0, err
 	}
@@ -92,19 +92,4 @@ func (f *farm) verifySource(ctx context.Context, below string) (wrong int, err e
 		}
 	}
 	return wrong + max(0, len(pages)-len(titles)), nil
-}
-
-// byPage returns what a query finds of each page.
-func byPage(ctx context.Context, s *store, stmt string) (map[title]set, error) {
-	found := map[title]set{}
-	_, err := query(ctx, s.reader, func(scan func(...any) error) (t title, err error) {
-		var what string
-		err = scan(&t.Wiki, &t.Path, &what)
-		if found[t] == nil {
-			found[t] = set{}
-		}
-		found[t][what] = true
-		return t, err
-	}, stmt)
-	return found, err
 }
