@@ -29,8 +29,10 @@ type fetcher struct {
 	held    []heldJob
 	careful bool      // the last claim had a suspect
 	lonely  bool      // it was one that must run alone
+	resume  int64     // how many runs must have ended before something is claimed ahead again
 	nothing int       // looks in a row that found nothing
 	quiet   time.Time // no look before
+	idle    bool      // nothing was in hand at the last look
 }
 
 func newFetcher(r *run) *fetcher {
@@ -63,22 +65,26 @@ func (f *fetcher) run(ctx context.Context) (Reason, error) {
 			return MemoryLimit, nil
 		}
 		f.release()
+		f.unstall()
 		room := f.room()
 		if room.none() {
 			f.sleep(ctx, time.Hour)
 			continue
 		}
-		if wait := time.Until(f.quiet); wait > 0 && !f.r.hinted.Swap(false) && (f.r.o.Wait || !f.r.idle()) {
+		// Asked before the look: what a job pushed before it was settled is found.
+		idle := f.r.idle()
+		last := idle && !f.idle && !f.r.o.Wait // a run that would end looks at once
+		if wait := time.Until(f.quiet); wait > 0 && !f.r.hinted.Load() && !last {
 			f.sleep(ctx, wait)
 			continue
 		}
-		// Asked before the look: what a job pushed before it was settled is found.
-		idle := f.r.idle()
+		f.idle = idle
 		f.r.hinted.Store(false)
+		again := f.repeat(ctx)
 		look := f.look()
 		asked, kept := f.claim(ctx, look, room)
 		switch {
-		case kept > 0:
+		case again+kept > 0:
 			f.nothing, f.quiet = 0, time.Time{}
 			continue
 		case asked == 0 && len(look.queues) > 0 && !idle:
@@ -133,6 +139,9 @@ func (f *fetcher) rest(l look) {
 
 // sleep waits for at most d until something has changed.
 func (f *fetcher) sleep(ctx context.Context, d time.Duration) {
+	if f.r.pool.working() {
+		d = min(d, stallTime)
+	}
 	timer := time.NewTimer(f.nextHeld(d))
 	defer timer.Stop()
 	select {
@@ -155,7 +164,7 @@ func (f *fetcher) look() (l look) {
 	var domains map[string]bool
 	var names []jobqueue.Name
 	for _, s := range f.r.stores {
-		if s.err != nil && now.Before(s.retryAt) || s.settler.failing() || s.inHand.Load() >= maxInHand {
+		if s.again != nil || s.err != nil && now.Before(s.retryAt) || s.settler.failing() || s.inHand.Load() >= maxInHand {
 			continue
 		}
 		if len(s.ready) == 0 || now.Sub(s.looked) > readyTime {
@@ -279,6 +288,13 @@ func (f *fetcher) claim(ctx context.Context, l look, room room) (asked, kept int
 	return asked, kept
 }
 
+// A pop is one claim to be made.
+type pop struct {
+	lease jobqueue.Lease
+	wants []jobqueue.Want
+	at    time.Time // when it was first tried
+}
+
 // pop makes one claim and hands its jobs on, and returns how many it kept.
 func (f *fetcher) pop(ctx context.Context, s *store, ttl time.Duration, wants []jobqueue.Want) int {
 	token, err := uuid.NewRandom()
@@ -286,17 +302,33 @@ func (f *fetcher) pop(ctx context.Context, s *store, ttl time.Duration, wants []
 		s.heard(fmt.Errorf("token: %w", err))
 		return 0
 	}
+	return f.try(ctx, s, &pop{jobqueue.Lease{Token: token, TTL: ttl, Owner: f.r.o.Owner}, wants, time.Now()})
+}
+
+func (f *fetcher) try(ctx context.Context, s *store, p *pop) int {
 	call, cancel := s.call()
 	defer cancel()
-	now := time.Now()
-	claims, err := s.group.Pop(call, jobqueue.Lease{Token: token, TTL: ttl, Owner: f.r.o.Owner}, wants...)
+	claims, err := s.group.Pop(call, p.lease, p.wants...)
 	s.heard(err)
-	f.forget(s, wants, claims)
+	if err != nil && len(claims) == 0 && !final(err) {
+		s.again = p
+	}
+	f.forget(s, p.wants, claims)
 	if len(claims) == 0 {
 		return 0
 	}
-	jobs := f.inHand(s, ttl, now, claims)
-	return f.accept(ctx, jobs)
+	return f.accept(ctx, f.inHand(s, p.lease.TTL, p.at, claims))
+}
+
+// repeat repeats the claims whose answer was lost, as they may have taken effect.
+func (f *fetcher) repeat(ctx context.Context) (kept int) {
+	for _, s := range f.r.stores {
+		if p := s.again; p != nil && !time.Now().Before(s.retryAt) {
+			s.again = nil
+			kept += f.try(ctx, s, p)
+		}
+	}
+	return kept
 }
 
 // forget takes the queues that had less than was wanted off the list of those that are ready.

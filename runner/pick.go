@@ -10,6 +10,7 @@ const (
 	maxBuffer = 1000
 	maxAhead  = 250 * time.Millisecond // of expected work of all workers
 	maxBytes  = 4 << 20                // of parameters
+	stallTime = time.Second            // after which what is in the buffer is given back
 )
 
 // A room says how many jobs may be claimed.
@@ -27,7 +28,7 @@ func (f *fetcher) room() room {
 	l := f.r.pool.load()
 	buffered := l.buffered + len(f.held)
 	r := room{free: l.free, limit: maxInHand}
-	if !f.careful {
+	if !f.careful && f.r.ran.Load() >= f.resume {
 		r.ahead = maxBuffer - buffered
 		r.work = maxAhead*time.Duration(f.r.o.Workers) - l.work
 		// Refilling a buffer that is more than half full would mean many small claims.
@@ -42,6 +43,18 @@ func (f *fetcher) room() room {
 		r.limit = min(r.limit, int(n-f.r.claimed+f.r.unrun.Load()))
 	}
 	return r
+}
+
+// unstall gives the buffer back when it has waited much longer than expected, behind jobs that
+// take longer than others of their type: somebody else may have a worker free.
+// Until as many runs as there are workers have ended, nothing is claimed ahead.
+func (f *fetcher) unstall() {
+	l := f.r.pool.load()
+	if l.buffered == 0 || time.Since(l.since) < stallTime {
+		return
+	}
+	f.giveBack(f.r.pool.drain(), 0)
+	f.resume = f.r.ran.Load() + int64(f.r.o.Workers)
 }
 
 // deal shares the room over the queues that are ready.
@@ -67,7 +80,7 @@ func (f *fetcher) deal(l look, r room) []int {
 		}
 		// Only what is known to be quick is claimed before a worker is free.
 		each, size := time.Duration(t.each.Load()), t.size.Load()
-		if each == 0 || each > r.work || size > bytes || r.ahead <= 0 {
+		if each == 0 || each > maxAhead || each > r.work || size > bytes || r.ahead <= 0 {
 			return false
 		}
 		r.ahead--
@@ -81,16 +94,20 @@ func (f *fetcher) deal(l look, r room) []int {
 // accept hands claimed jobs to the workers, and returns how many. What may have
 // killed its process is treated with care.
 func (f *fetcher) accept(ctx context.Context, jobs []*job) int {
+	if n := int64(f.r.o.MaxJobs); n > 0 {
+		// A repeated claim may bring more than there is room for by now.
+		jobs = f.giveBack(jobs, int(max(0, int64(len(jobs))-(f.r.claimed-f.r.unrun.Load()-n))))
+	}
+	if ctx.Err() != nil {
+		jobs = f.giveBack(jobs, 0)
+	}
 	suspects := 0
 	f.lonely = false
 	for i, j := range jobs {
 		if j.claim.Alone() {
 			f.careful, f.lonely = true, true
-			for k, other := range jobs {
-				if k != i {
-					f.r.giveBack(f.box(), other, 0)
-				}
-			}
+			f.giveBack(jobs[:i], 0)
+			f.giveBack(jobs[i+1:], 0)
 			return f.alone(ctx, j)
 		}
 		if j.claim.Suspect() {
@@ -105,6 +122,15 @@ func (f *fetcher) accept(ctx context.Context, jobs []*job) int {
 	}
 	f.r.pool.put(f.throttle(jobs))
 	return n
+}
+
+// giveBack gives back all but the first n jobs, and returns these.
+func (f *fetcher) giveBack(jobs []*job, n int) []*job {
+	n = min(n, len(jobs))
+	for _, j := range jobs[n:] {
+		f.r.giveBack(f.box(), j, 0)
+	}
+	return jobs[:n]
 }
 
 // keepFree returns the suspects that a worker is free for, then the others, and gives back the rest.
@@ -149,9 +175,7 @@ func (f *fetcher) alone(ctx context.Context, j *job) int {
 
 // giveBackAll gives back everything that has not started.
 func (f *fetcher) giveBackAll() {
-	for _, j := range f.r.pool.drain() {
-		f.r.giveBack(f.box(), j, 0)
-	}
+	f.giveBack(f.r.pool.drain(), 0)
 	for _, h := range f.held {
 		f.r.giveBack(f.box(), h.job, 0)
 	}

@@ -10,7 +10,8 @@ import (
 type batch struct {
 	jobs []*job
 	each time.Duration // how long each is expected to run; 0 is not known
-	next atomic.Int64  // the first that is not taken; may pass the end
+	put  time.Time
+	next atomic.Int64 // the first that is not taken; may pass the end
 }
 
 func (b *batch) take() *job {
@@ -47,7 +48,7 @@ func (p *pool) put(jobs []*job) {
 	if len(jobs) == 0 {
 		return
 	}
-	b := &batch{jobs: jobs}
+	b := &batch{jobs: jobs, put: time.Now()}
 	var sum int64
 	for _, j := range jobs {
 		sum += j.typ.each.Load()
@@ -120,6 +121,7 @@ func (p *pool) block(n int) {
 // A load is how full a pool is.
 type load struct {
 	buffered int           // jobs that wait for a worker
+	since    time.Time     // since when the first of them does
 	work     time.Duration // how long one worker would take for them
 	free     int           // workers that no job waits for
 	busy     int           // workers that run a job which is not overdue
@@ -132,6 +134,9 @@ func (p *pool) load() load {
 	var l load
 	for _, b := range p.queue {
 		n := b.rest()
+		if l.buffered == 0 {
+			l.since = b.put
+		}
 		l.buffered += n
 		l.work += time.Duration(n) * b.each
 	}

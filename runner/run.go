@@ -118,6 +118,8 @@ func (r *run) run(ctx context.Context) (Reason, error) {
 		stop(ErrStopped)
 	})
 	reason, err := r.fetcher.run(claiming)
+	stop(ErrStopped)
+	r.fetcher.repeat(claiming) // only to give them back
 	r.fetcher.giveBackAll()
 	r.pool.close()
 	r.windDown(ctx)

@@ -133,6 +133,8 @@ type faults struct {
 	fail func(ctx context.Context, op string) error // before the effect
 	late func(ctx context.Context, op string) error // after it
 	n    map[string]int
+
+	refuse string // an outcome with this error is refused, and so its batch
 }
 
 // set replaces what fails.
@@ -180,6 +182,11 @@ func (b *faults) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.Wa
 }
 
 func (b *faults) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (lost []*jobqueue.Claim, err error) {
+	for _, o := range outcomes {
+		if b.refuse != "" && o.Err == b.refuse {
+			return nil, fmt.Errorf("%w: %s", jobqueue.ErrInvalid, b.refuse)
+		}
+	}
 	err = b.do(ctx, "settle", func() error {
 		lost, err = b.Backend.Settle(ctx, outcomes...)
 		return err

@@ -32,22 +32,24 @@ type store struct {
 	answered time.Time // zero: never
 	failures int
 	retryAt  time.Time
+	again    *pop // a claim that may have been made, though no answer came
 	err      error
 }
 
 // newStore wraps a backend. Its group counts what a Pop settles by itself.
 func newStore(r *run, b jobqueue.Backend, routes jobqueue.Routes) *store {
-	trace := *routes.Trace
+	theirs := routes.Trace
+	trace := *theirs
 	trace.Superseded = func(ctx context.Context, c *jobqueue.Claim) {
 		r.tally.add(func(n *Counts) { n.Superseded++ })
-		if f := routes.Trace.Superseded; f != nil {
+		if f := theirs.Superseded; f != nil {
 			f(ctx, c)
 		}
 	}
 	trace.Exhausted = func(ctx context.Context, c *jobqueue.Claim, reason string) {
 		r.tally.add(func(n *Counts) { n.Abandoned++ })
 		r.log.Error("job abandoned", claimAttrs(c, "error", printable(reason))...)
-		if f := routes.Trace.Exhausted; f != nil {
+		if f := theirs.Exhausted; f != nil {
 			f(ctx, c, reason)
 		}
 	}

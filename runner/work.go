@@ -143,6 +143,9 @@ func (w *worker) call(j *job, job jobqueue.Job) (err error) {
 func (w *worker) ran(j *job, err error) {
 	w.current.Store(nil)
 	j.took = max(time.Since(j.started), 1)
+	if j.typ.each.Load() == 0 {
+		observe(&j.typ.each, int64(j.took)) // the settler does the rest
+	}
 	cause := j.ctx.endCause()
 	j.ctx.end(context.Canceled)
 	early := j.early != nil
