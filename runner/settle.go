@@ -276,23 +276,26 @@ func (t *settler) settled(jobs []*job, lostClaims []*jobqueue.Claim) {
 		case j.early == nil:
 			n.count(j)
 		}
-		if j.early != nil {
-			j.early <- !gone
-		}
 	}
 	t.s.r.tally.add(func(c *Counts) { c.plus(n) })
 	t.release(jobs)
+	for _, j := range jobs {
+		// From here on the job is its worker's again.
+		if j.early != nil {
+			j.early <- !lost[fence{j.claim.Token, j.claim.ID}]
+		}
+	}
 }
 
 // unsettled counts a batch that is left to its lease.
 func (t *settler) unsettled(jobs []*job) {
 	t.s.r.tally.add(func(c *Counts) { c.Unsettled += len(jobs) })
+	t.release(jobs)
 	for _, j := range jobs {
 		if j.early != nil {
 			j.early <- false
 		}
 	}
-	t.release(jobs)
 }
 
 // release lets go of claims that are answered, and learns from their run times.

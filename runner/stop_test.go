@@ -232,7 +232,7 @@ func TestThrottled(t *testing.T) {
 			t.Errorf("starts at %v, want 10 s between the last two", starts)
 		}
 		f.push("heavy", 3)
-		f.counted(f.run(t.Context(), runner.Options{NoThrottle: true}), runner.Counts{Done: 3})
+		f.counted(f.run(t.Context(), runner.Options{NoThrottle: true, Workers: 1}), runner.Counts{Done: 3})
 	})
 }
 

@@ -84,6 +84,7 @@ func (w *watch) giveUp(j *job) {
 		return
 	}
 	r := w.r
+	j.took = time.Since(j.started)
 	r.ran.Add(1)
 	r.pool.block(+1)
 	r.strand(j.claim)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -50,6 +51,8 @@ func (w *worker) next() *job {
 		i := b.next.Add(1) - 1
 		if i == int64(len(b.jobs)/2) {
 			w.r.wake()
+			// Workers that never block would keep the fetcher off the CPUs until they run dry.
+			runtime.Gosched()
 		}
 		if i < int64(len(b.jobs)) {
 			return b.jobs[i]
@@ -142,10 +145,7 @@ func (w *worker) call(j *job, job jobqueue.Job) (err error) {
 // ran decides what becomes of a job that has run.
 func (w *worker) ran(j *job, err error) {
 	w.current.Store(nil)
-	j.took = max(time.Since(j.started), 1)
-	if j.typ.each.Load() == 0 {
-		observe(&j.typ.each, int64(j.took)) // the settler does the rest
-	}
+	took := max(time.Since(j.started), 1)
 	cause := j.ctx.endCause()
 	j.ctx.end(context.Canceled)
 	early := j.early != nil
@@ -155,6 +155,10 @@ func (w *worker) ran(j *job, err error) {
 			w.r.pool.block(-1)
 		}
 		return
+	}
+	j.took = took
+	if j.typ.each.Load() == 0 {
+		observe(&j.typ.each, int64(took)) // the settler does the rest
 	}
 	w.r.ran.Add(1)
 	if err != nil && errors.Is(cause, ErrTimeout) {
