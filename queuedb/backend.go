@@ -1,0 +1,113 @@
+package queuedb
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+// How much one transaction does at most, beyond what its caller asked for.
+const (
+	releaseBatch = 1000   // delayed jobs made ready
+	lapseBatch   = 50     // claims given back
+	changeBatch  = 500    // jobs deleted, requeued or listed
+	pruneBatch   = 1000   // abandoned jobs deleted
+	forgetBatch  = 10_000 // marks, push ids and tokens, each
+)
+
+// A Backend is a [jobqueue.Backend] over a [Store].
+type Backend struct {
+	store  Store
+	offset atomic.Int64 // microseconds
+
+	ids   sync.Map // jobqueue.Name to int64
+	names sync.Map // int64 to jobqueue.Name
+}
+
+var _ jobqueue.Backend = (*Backend)(nil)
+
+// New returns a backend over a store, whose tables exist.
+func New(s Store) *Backend { return &Backend{store: s} }
+
+// Shift moves the clock of this handle by d from now on. It is for tests.
+func (b *Backend) Shift(d time.Duration) { b.offset.Add(d.Microseconds()) }
+
+// A tx is a transaction with the time as this handle sees it.
+type tx struct {
+	Tx
+	now int64
+}
+
+func (b *Backend) write(ctx context.Context, fn func(tx) error) error {
+	return b.store.Write(ctx, false, b.begin(fn))
+}
+
+// writeFirst is write, before all that wait.
+func (b *Backend) writeFirst(ctx context.Context, fn func(tx) error) error {
+	return b.store.Write(ctx, true, b.begin(fn))
+}
+
+func (b *Backend) read(ctx context.Context, fn func(tx) error) error {
+	return b.store.Read(ctx, b.begin(fn))
+}
+
+func (b *Backend) begin(fn func(tx) error) func(Tx) error {
+	return func(t Tx) error { return fn(tx{t, t.Now() + b.offset.Load()}) }
+}
+
+// reserve returns the first of n numbers that nothing else has or will have.
+func (t tx) reserve(n int) (first int64, err error) {
+	err = t.Query("number_reserve", func(scan Scan) error { return scan(&first) }, int64(n))
+	return first - int64(n) + 1, err
+}
+
+// numbers returns the first column of what a statement returns.
+func (t tx) numbers(statement string, args ...any) (n Numbers, err error) {
+	err = t.Query(statement, func(scan Scan) error {
+		var v int64
+		err := scan(&v)
+		n = append(n, v)
+		return err
+	}, args...)
+	return n, err
+}
+
+func micros(d time.Duration) int64 {
+	// A lease of less than a microsecond would be none.
+	return int64((d + time.Microsecond - 1) / time.Microsecond)
+}
+
+func instant(us int64) time.Time { return time.UnixMicro(us).UTC() }
+
+func formatID(id int64) string { return strconv.FormatInt(id, 10) }
+
+// parseID returns 0 for what is no id.
+func parseID(s string) int64 {
+	id, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || id <= 0 || s[0] == '0' || s[0] == '+' {
+		return 0
+	}
+	return id
+}
+
+// column returns a column of n equal values.
+func column[T any](n int, v T) []T {
+	c := make([]T, n)
+	for i := range c {
+		c[i] = v
+	}
+	return c
+}
+
+// optional turns the error of work that nothing depends on into nil, unless the caller has gone.
+func optional(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() == nil && (errors.Is(err, jobqueue.ErrReadOnly) || errors.Is(err, jobqueue.ErrUnavailable)) {
+		return nil
+	}
+	return err
+}

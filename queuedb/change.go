@@ -1,0 +1,106 @@
+package queuedb
+
+import (
+	"context"
+	"slices"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+// Delete implements [jobqueue.Backend].
+func (b *Backend) Delete(ctx context.Context, f jobqueue.Filter) (int, error) {
+	if f.States == nil {
+		f.States = []jobqueue.State{jobqueue.Ready, jobqueue.Delayed, jobqueue.Abandoned}
+	}
+	return b.change(ctx, f, func(t tx, ids Numbers) error {
+		if _, err := t.Exec("dedupe_delete", ids); err != nil {
+			return err
+		}
+		_, err := t.Exec("job_delete", ids)
+		return err
+	})
+}
+
+// Requeue implements [jobqueue.Backend].
+func (b *Backend) Requeue(ctx context.Context, f jobqueue.Filter) (int, error) {
+	if f.States == nil {
+		f.States = []jobqueue.State{jobqueue.Abandoned}
+	}
+	f.States = slices.DeleteFunc(slices.Clone(f.States), func(s jobqueue.State) bool { return s == jobqueue.Ready })
+	if len(f.States) == 0 {
+		return 0, nil
+	}
+	return b.change(ctx, f, func(t tx, ids Numbers) error {
+		positions, err := t.positions(len(ids))
+		if err != nil {
+			return err
+		}
+		if err := t.ExecEach("job_reset", positions, []int64(ids)); err != nil {
+			return err
+		}
+		return t.ExecEach("ready_put", column(len(ids), t.now), []int64(ids))
+	})
+}
+
+// change takes the jobs that f matches out of where they stand and hands them
+// to do, a page in each transaction.
+func (b *Backend) change(ctx context.Context, f jobqueue.Filter, do func(tx, Numbers) error) (changed int, err error) {
+	for c := newCursor(f); !c.end; {
+		n := 0
+		err := b.write(ctx, func(t tx) error {
+			var claims []*live
+			places, err := c.next(t, func() (_ []*live, err error) {
+				claims, err = t.lives()
+				return claims, err
+			})
+			if err != nil || len(places) == 0 {
+				return err
+			}
+			ids, err := t.pullOut(places, claims)
+			if err != nil {
+				return err
+			}
+			n = len(ids)
+			return do(t, ids)
+		})
+		if err != nil {
+			return changed, err
+		}
+		changed += n
+	}
+	return changed, nil
+}
+
+// pullOut takes jobs out of the tables that say where they stand.
+func (t tx) pullOut(places []place, claims []*live) (ids Numbers, err error) {
+	var ready, later, abandoned Numbers
+	for _, p := range places {
+		ids = append(ids, p.id)
+		switch {
+		case p.since != 0:
+			ready = append(ready, p.id)
+		case p.release != 0:
+			later = append(later, p.id)
+		case p.abandoned:
+			abandoned = append(abandoned, p.id)
+		case p.claim != nil:
+			p.claim.take(p.id)
+		}
+	}
+	for statement, part := range map[string]Numbers{"ready_delete": ready, "later_delete": later, "abandoned_delete": abandoned} {
+		if len(part) == 0 {
+			continue
+		}
+		if _, err := t.Exec(statement, part); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range claims {
+		if c.changed() {
+			if err := c.write(t); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return ids, nil
+}

@@ -1,0 +1,259 @@
+package queuedb
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+// Counts implements [jobqueue.Backend].
+func (b *Backend) Counts(ctx context.Context, names ...jobqueue.Name) ([]jobqueue.Counts, error) {
+	var counts []jobqueue.Counts
+	var queues found
+	err := b.read(ctx, func(t tx) (err error) {
+		if len(names) > 0 {
+			queues, err = b.findQueues(t, names)
+		} else {
+			queues = make(found)
+			err = t.Query("queue_all", queues.row)
+		}
+		if err != nil {
+			return err
+		}
+		c, err := t.count(queues)
+		if err != nil {
+			return err
+		}
+		counts = c.of(names, queues, t.now)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.remember(queues)
+	return counts, nil
+}
+
+// counting is what was counted, by queue.
+type counting map[int64]*count
+
+type count struct {
+	jobqueue.Counts
+	since int64 // when its oldest ready job became ready; 0 without one
+}
+
+func (c counting) at(queue int64) *count {
+	if c[queue] == nil {
+		c[queue] = new(count)
+	}
+	return c[queue]
+}
+
+func (c *count) readySince(since int64) {
+	if c.since == 0 || since < c.since {
+		c.since = since
+	}
+}
+
+func (t tx) count(queues found) (counting, error) {
+	c := make(counting)
+	var ids Numbers
+	for _, id := range queues {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	var queue, n, since int64
+	err := t.Query("count_ready", func(scan Scan) error {
+		err := scan(&queue, &n, &since)
+		c.at(queue).Ready += int(n)
+		c.at(queue).readySince(since)
+		return err
+	}, ids)
+	if err != nil {
+		return nil, err
+	}
+	err = t.Query("count_later", func(scan Scan) error {
+		var due int64
+		err := scan(&queue, &n, &due, &since)
+		q := c.at(queue)
+		q.Ready, q.Delayed = q.Ready+int(due), q.Delayed+int(n-due)
+		if due > 0 {
+			q.readySince(since)
+		}
+		return err
+	}, ids, t.now)
+	if err != nil {
+		return nil, err
+	}
+	err = t.Query("count_abandoned", func(scan Scan) error {
+		err := scan(&queue, &n)
+		c.at(queue).Abandoned += int(n)
+		return err
+	}, ids)
+	if err != nil {
+		return nil, err
+	}
+	return c, t.countClaims(func(queue int64, lapses bool, n, since int64) {
+		q := c.at(queue)
+		if !lapses {
+			q.Claimed += int(n)
+			return
+		}
+		q.Ready += int(n)
+		q.readySince(since)
+	})
+}
+
+// countClaims counts the claimed jobs of each queue: those that the next sweep makes ready apart from the others.
+func (t tx) countClaims(row func(queue int64, lapses bool, n, since int64)) error {
+	return t.Query("claim_queues", func(scan Scan) error {
+		var queue, n, since int64
+		var lapses bool
+		if err := scan(&queue, &lapses, &n, &since); err != nil {
+			return err
+		}
+		row(queue, lapses, n, since)
+		return nil
+	}, t.now)
+}
+
+// of returns the counts of names in their order or, without names, those of every queue that holds a job.
+func (c counting) of(names []jobqueue.Name, queues found, now int64) []jobqueue.Counts {
+	all := len(names) == 0
+	if all {
+		for n := range queues {
+			names = append(names, n)
+		}
+		slices.SortFunc(names, func(x, y jobqueue.Name) int {
+			return cmp.Or(cmp.Compare(x.Domain, y.Domain), cmp.Compare(x.Type, y.Type))
+		})
+	}
+	counts := make([]jobqueue.Counts, 0, len(names))
+	for _, n := range names {
+		q := c[queues[n]]
+		if q == nil {
+			q = new(count)
+		}
+		q.Name = n
+		if q.since != 0 {
+			q.Age = age(q.since, now)
+		}
+		if !all || q.Total() > 0 {
+			counts = append(counts, q.Counts)
+		}
+	}
+	return counts
+}
+
+func age(since, now int64) time.Duration {
+	return max(0, time.Duration(now-since)*time.Microsecond)
+}
+
+// Ready implements [jobqueue.Backend].
+func (b *Backend) Ready(ctx context.Context, names ...jobqueue.Name) iter.Seq2[jobqueue.Backlog, error] {
+	return func(yield func(jobqueue.Backlog, error) bool) {
+		backlogs, err := b.backlogs(ctx, names)
+		if err != nil {
+			yield(jobqueue.Backlog{}, err)
+			return
+		}
+		for _, r := range backlogs {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (b *Backend) backlogs(ctx context.Context, names []jobqueue.Name) (backlogs []jobqueue.Backlog, err error) {
+	sweepDue := false
+	read := func(t tx) (err error) {
+		if sweepDue, err = t.sweepDue(); err == nil {
+			backlogs, err = b.readBacklogs(t, names)
+		}
+		return err
+	}
+	if err := b.read(ctx, read); err != nil || !sweepDue {
+		return backlogs, err
+	}
+	err = b.write(ctx, func(t tx) error {
+		_, err := t.sweepIfDue()
+		return err
+	})
+	if err := optional(ctx, err); err != nil {
+		return nil, err
+	}
+	return backlogs, b.read(ctx, read)
+}
+
+func (b *Backend) readBacklogs(t tx, names []jobqueue.Name) ([]jobqueue.Backlog, error) {
+	since := map[int64]int64{}
+	add := func(queue, at int64) {
+		if old, seen := since[queue]; !seen || at < old {
+			since[queue] = at
+		}
+	}
+	row := func(scan Scan) error {
+		var queue, at int64
+		err := scan(&queue, &at)
+		add(queue, at)
+		return err
+	}
+	var wanted map[int64]struct{}
+	if len(names) > 0 {
+		queues, err := b.findQueues(t, names)
+		if err != nil {
+			return nil, err
+		}
+		b.remember(queues)
+		wanted = make(map[int64]struct{}, len(queues))
+		var ids []int64
+		for _, id := range queues {
+			wanted[id] = struct{}{}
+			ids = append(ids, id)
+		}
+		if len(ids) > 0 {
+			err = t.QueryEach("ready_first", row, ids, column(len(ids), t.now))
+		}
+		if err != nil {
+			return nil, err
+		}
+	} else if err := t.Query("ready_queues", row); err != nil {
+		return nil, err
+	} else if err := t.Query("later_queues", row, t.now); err != nil {
+		return nil, err
+	}
+	if err := t.lapsedQueues(wanted, add); err != nil {
+		return nil, err
+	}
+	ids := make([]int64, 0, len(since))
+	for id := range since {
+		ids = append(ids, id)
+	}
+	byID, fresh, err := b.namesOf(t, ids)
+	if err != nil {
+		return nil, err
+	}
+	b.remember(fresh)
+	backlogs := make([]jobqueue.Backlog, 0, len(since))
+	for id, at := range since {
+		backlogs = append(backlogs, jobqueue.Backlog{Name: byID[id], Age: age(at, t.now)})
+	}
+	return backlogs, nil
+}
+
+// lapsedQueues adds the queues of claims that the next sweep ends, those wanted or, with nil, all.
+func (t tx) lapsedQueues(wanted map[int64]struct{}, add func(queue, since int64)) error {
+	return t.Query("lapsing_queues", func(scan Scan) error {
+		var queue, since int64
+		err := scan(&queue, &since)
+		if _, ok := wanted[queue]; ok || wanted == nil {
+			add(queue, since)
+		}
+		return err
+	}, t.now)
+}

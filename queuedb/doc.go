@@ -1,0 +1,22 @@
+// Package queuedb is a [jobqueue.Backend] over a database. It holds no SQL and
+// knows no dialect: a [Store] runs statements that it calls by name, and a
+// package below has their texts and the connections. A program opens one of
+// those.
+//
+// What a job carries is written once, in job; where it stands is a narrow row
+// in one of the tables beside it, or, while it is claimed, a number in the row of its Pop.
+//
+//	meta       the format; the last number given to a job or a place in line; the last sweep
+//	queue      the name of each queue, and the number that stands for it elsewhere
+//	job        what was pushed, and how earlier attempts ended
+//	ready      queue and position to job: the line of each queue
+//	later      job to release time: the delayed ones
+//	abandoned  job to the time it is deleted
+//	dedupe     queue and digest to job, for the jobs that wait
+//	claim      token to lease, jobs held and jobs settled: one row a Pop, the fence
+//	root       queue and root key to the newest root time
+//	push       push id to its answer
+//	jobs       a view of it all, for people
+//
+// A job that is in none of ready, later and abandoned is held by a claim.
+package queuedb

@@ -1,0 +1,252 @@
+package queuedb
+
+import (
+	"context"
+	"iter"
+	"slices"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+// A place is where a stored job stands.
+type place struct {
+	id, queue int64
+	since     int64 // ready
+	release   int64 // delayed
+	abandoned bool
+	pruneAt   int64
+	deduped   bool  // holds its digest
+	claim     *live // claimed
+	state     jobqueue.State
+}
+
+// places returns where jobs stand, in the order of their ids.
+func (t tx) places(ids Numbers) ([]place, error) {
+	places := make([]place, 0, len(ids))
+	err := t.Query("job_state", func(scan Scan) error {
+		var p place
+		err := scan(&p.id, &p.queue, &p.since, &p.release, &p.abandoned, &p.pruneAt, &p.deduped)
+		places = append(places, p)
+		return err
+	}, ids)
+	return places, err
+}
+
+// statesOf fills in the state of each place, as a Pop would find it.
+func (t tx) statesOf(places []place, claims func() ([]*live, error)) error {
+	var holder map[int64]*live
+	for i := range places {
+		p := &places[i]
+		switch {
+		case p.abandoned:
+			p.state = jobqueue.Abandoned
+		case p.since != 0 || p.release != 0 && p.release <= t.now:
+			p.state = jobqueue.Ready
+		case p.release != 0:
+			p.state = jobqueue.Delayed
+		default:
+			if holder == nil {
+				all, err := claims()
+				if err != nil {
+					return err
+				}
+				holder = make(map[int64]*live)
+				for _, c := range all {
+					for _, id := range c.held {
+						holder[id] = c
+					}
+				}
+			}
+			p.claim, p.state = holder[p.id], jobqueue.Claimed
+			if p.claim != nil && p.claim.lapses {
+				p.state = jobqueue.Ready
+			}
+		}
+	}
+	return nil
+}
+
+// A cursor walks through the jobs that a filter matches, a page at a time.
+type cursor struct {
+	jobqueue.Filter
+	statement string
+	ids       []int64 // what is left of Filter.IDs, sorted
+	after     int64
+	left      int // how many may still match
+	end       bool
+}
+
+func newCursor(f jobqueue.Filter) *cursor {
+	c := &cursor{Filter: f, statement: "list_jobs", left: f.Limit}
+	if f.After != "" {
+		if c.after = parseID(f.After); c.after == 0 && f.After != "0" {
+			c.end = true
+		}
+	}
+	if len(f.States) == 1 {
+		switch f.States[0] {
+		case jobqueue.Delayed:
+			c.statement = "list_later"
+		case jobqueue.Claimed:
+			c.statement = "list_claimed"
+		case jobqueue.Abandoned:
+			c.statement = "list_abandoned"
+		}
+	}
+	if f.IDs != nil {
+		for _, s := range f.IDs {
+			if id := parseID(s); id > c.after {
+				c.ids = append(c.ids, id)
+			}
+		}
+		slices.Sort(c.ids)
+		c.ids = slices.Compact(c.ids)
+	}
+	return c
+}
+
+// next returns the places of the next page that the filter matches. An empty page is not the end.
+func (c *cursor) next(t tx, claims func() ([]*live, error)) ([]place, error) {
+	queues, err := c.queues(t)
+	if err != nil {
+		return nil, err
+	}
+	if queues != nil && len(queues) == 0 {
+		c.end = true
+		return nil, nil
+	}
+	var ids Numbers
+	if c.IDs != nil {
+		n := min(changeBatch, len(c.ids))
+		ids, c.ids = c.ids[:n], c.ids[n:]
+		c.end = len(c.ids) == 0
+	} else {
+		var only any
+		if queues != nil {
+			only = queues
+		}
+		if ids, err = t.numbers(c.statement, c.after, only, int64(changeBatch)); err != nil {
+			return nil, err
+		}
+		c.end = len(ids) < changeBatch
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	c.after = ids[len(ids)-1]
+	places, err := t.places(ids)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.statesOf(places, claims); err != nil {
+		return nil, err
+	}
+	places = slices.DeleteFunc(places, func(p place) bool {
+		return c.States != nil && !slices.Contains(c.States, p.state) ||
+			queues != nil && !slices.Contains(queues, p.queue)
+	})
+	if c.Limit > 0 {
+		places = places[:min(c.left, len(places))]
+		c.left -= len(places)
+		c.end = c.end || c.left == 0
+	}
+	return places, nil
+}
+
+// queues returns the queues that the filter names; nil means any.
+func (c *cursor) queues(t tx) (Numbers, error) {
+	if c.Domain == "" && c.Type == "" {
+		return nil, nil
+	}
+	queues := Numbers{}
+	err := t.Query("queue_all", func(scan Scan) error {
+		var id int64
+		var n jobqueue.Name
+		err := scan(&id, &n.Domain, &n.Type)
+		if (c.Domain == "" || c.Domain == n.Domain) && (c.Type == "" || c.Type == n.Type) {
+			queues = append(queues, id)
+		}
+		return err
+	})
+	return queues, err
+}
+
+// List implements [jobqueue.Backend].
+func (b *Backend) List(ctx context.Context, f jobqueue.Filter) iter.Seq2[jobqueue.Entry, error] {
+	return func(yield func(jobqueue.Entry, error) bool) {
+		for c := newCursor(f); !c.end; {
+			entries, err := b.page(ctx, c)
+			if err != nil {
+				yield(jobqueue.Entry{}, err)
+				return
+			}
+			for i := range entries {
+				if !yield(entries[i], nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (b *Backend) page(ctx context.Context, c *cursor) (entries []jobqueue.Entry, err error) {
+	var fresh found
+	err = b.read(ctx, func(t tx) error {
+		places, err := c.next(t, t.lives)
+		if err != nil || len(places) == 0 {
+			return err
+		}
+		ids, queues := make(Numbers, len(places)), make([]int64, len(places))
+		for i, p := range places {
+			ids[i], queues[i] = p.id, p.queue
+		}
+		rows, err := t.readJobs(ids)
+		if err != nil {
+			return err
+		}
+		var names map[int64]jobqueue.Name
+		if names, fresh, err = b.namesOf(t, queues); err != nil {
+			return err
+		}
+		for i := range rows {
+			entries = append(entries, entry(&rows[i], &places[i], names[rows[i].queue]))
+		}
+		return nil
+	})
+	if err == nil {
+		b.remember(fresh)
+	}
+	return entries, err
+}
+
+// entry describes a job. One that is damaged is shown as far as it can be read.
+func entry(r *row, p *place, n jobqueue.Name) jobqueue.Entry {
+	e := jobqueue.Entry{
+		ID: formatID(r.id), State: p.state, QueuedAt: instant(r.pushed),
+		Failures: r.failures, Expiries: r.expiries, LastError: r.lastError,
+	}
+	if err := r.record(&e.Record); err != nil && e.LastError == "" {
+		e.LastError = err.Error()
+	}
+	e.Name = n
+	if p.deduped {
+		e.Digest = r.digestValue()
+	}
+	switch p.state {
+	case jobqueue.Ready, jobqueue.Delayed:
+		at := max(p.since, p.release)
+		if p.claim != nil {
+			at = p.claim.expires
+		}
+		e.ReadyAt = instant(at)
+	case jobqueue.Claimed:
+		if p.claim != nil {
+			e.Owner, e.Expires = p.claim.owner, instant(p.claim.expires)
+		}
+	case jobqueue.Abandoned:
+		if p.pruneAt != 0 {
+			e.PruneAt = instant(p.pruneAt)
+		}
+	}
+	return e
+}

@@ -1,0 +1,354 @@
+package queuedb
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+// Push implements [jobqueue.Backend].
+func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Record) (jobqueue.Pushed, error) {
+	if err := checkSize(records); err != nil {
+		return nil, err
+	}
+	if len(records) == 0 {
+		return jobqueue.Pushed{}, nil
+	}
+	headers := make([]string, len(records))
+	for i := range records {
+		if len(records[i].Headers) > 0 {
+			text, err := json.Marshal(records[i].Headers)
+			if err != nil {
+				return nil, fmt.Errorf("%w: headers: %w", jobqueue.ErrInvalid, err)
+			}
+			headers[i] = string(text)
+		}
+	}
+	var a answer
+	var queues found
+	err := b.write(ctx, func(t tx) error {
+		known, err := t.findAnswer(id, &a)
+		if err != nil || known {
+			return err
+		}
+		p := pushing{tx: t, records: records, headers: headers}
+		if queues, err = b.addQueues(t, p.names()); err != nil {
+			return err
+		}
+		if a, err = p.run(queues); err != nil {
+			return err
+		}
+		_, err = t.Exec("push_add", id[:], t.now, a.encode())
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.remember(queues)
+	return a.pushed(), nil
+}
+
+func checkSize(records []jobqueue.Record) error {
+	size := 0
+	for i := range records {
+		size += len(records[i].Params)
+	}
+	if len(records) > jobqueue.MaxPush || size > jobqueue.MaxPushBytes {
+		return fmt.Errorf("%w: %d jobs with %d bytes in one push, at most %d and %d are allowed",
+			jobqueue.ErrTooLarge, len(records), size, jobqueue.MaxPush, jobqueue.MaxPushBytes)
+	}
+	return nil
+}
+
+// A pushing is one Push at work. Its jobs get consecutive numbers by their
+// place; that of a duplicate stays unused.
+type pushing struct {
+	tx
+	records []jobqueue.Record
+	headers []string
+
+	first   int64
+	queue   []int64          // by place
+	release []int64          // by place; 0 is at once
+	root    []root           // by place
+	twin    []int64          // by place: the number of the job that stays, or 0
+	waiting map[int64]*state // jobs from earlier pushes that have duplicates here
+	marks   map[markKey]int64
+}
+
+type root struct {
+	key  string
+	time int64
+}
+
+type markKey struct {
+	queue int64
+	key   string
+}
+
+func (p *pushing) names() []jobqueue.Name {
+	names := make([]jobqueue.Name, len(p.records))
+	for i := range p.records {
+		names[i] = p.records[i].Name
+	}
+	return names
+}
+
+func (p *pushing) run(queues found) (a answer, err error) {
+	n := len(p.records)
+	if p.first, err = p.reserve(n); err != nil {
+		return a, err
+	}
+	p.marks = map[markKey]int64{}
+	p.queue, p.release, p.root, p.twin = make([]int64, n), make([]int64, n), make([]root, n), make([]int64, n)
+	for i := range p.records {
+		r := &p.records[i]
+		if i > 0 && r.Name == p.records[i-1].Name {
+			p.queue[i] = p.queue[i-1]
+		} else {
+			p.queue[i] = queues[r.Name]
+		}
+		p.release[i] = p.releaseTime(r)
+		if r.Root.Key != "" {
+			p.root[i] = root{r.Root.Key, r.Root.Time.UnixMicro()}
+			if r.Root.Time.IsZero() {
+				p.root[i].time = p.now
+			}
+		}
+	}
+	if err := p.dedupe(); err != nil {
+		return a, err
+	}
+	for i := range p.records {
+		if p.twin[i] == 0 {
+			p.mark(i)
+		}
+	}
+	if err := p.store(); err != nil {
+		return a, err
+	}
+	if err := p.moveMarks(p.marks); err != nil {
+		return a, err
+	}
+	a = answer{first: p.first, n: n}
+	for i, id := range p.twin {
+		if id != 0 {
+			a.twins = append(a.twins, twin{i, id})
+		}
+	}
+	return a, nil
+}
+
+func (p *pushing) releaseTime(r *jobqueue.Record) int64 {
+	at := p.now + r.Delay.Microseconds()
+	if !r.ReleaseAt.IsZero() {
+		at = r.ReleaseAt.UnixMicro()
+	}
+	if at <= p.now {
+		return 0
+	}
+	return at
+}
+
+func (p *pushing) mark(i int) {
+	if r := p.root[i]; r.key != "" {
+		k := markKey{p.queue[i], r.key}
+		if t, marked := p.marks[k]; !marked || r.time > t {
+			p.marks[k] = r.time
+		}
+	}
+}
+
+// store writes the jobs that are no duplicates.
+func (p *pushing) store() error {
+	n := len(p.records)
+	ids, queues, times := make([]int64, 0, n), make([]int64, 0, n), column(n, p.now)
+	tries, digests := make([]int64, 0, n), make([][]byte, 0, n)
+	rootKeys, rootTimes := make([]string, 0, n), make([]int64, 0, n)
+	headers, params := make([]string, 0, n), make([][]byte, 0, n)
+	var firsts, lasts, delayed, releases []int64
+	for i := range p.records {
+		if p.twin[i] != 0 {
+			continue
+		}
+		r, id := &p.records[i], p.first+int64(i)
+		ids, queues = append(ids, id), append(queues, p.queue[i])
+		tries, headers, params = append(tries, int64(r.MaxTries)), append(headers, p.headers[i]), append(params, r.Params)
+		rootKeys, rootTimes = append(rootKeys, p.root[i].key), append(rootTimes, p.root[i].time)
+		digests = append(digests, digestBytes(&r.Digest))
+		switch k := len(lasts) - 1; {
+		case p.release[i] != 0:
+			delayed, releases = append(delayed, id), append(releases, p.release[i])
+		case k >= 0 && lasts[k] == id-1:
+			lasts[k] = id
+		default:
+			firsts, lasts = append(firsts, id), append(lasts, id)
+		}
+	}
+	err := p.ExecEach("job_add", ids, queues, times[:len(ids)], tries, digests, rootKeys, rootTimes, headers, params)
+	if err == nil && len(firsts) > 0 {
+		err = p.ExecEach("ready_push", firsts, lasts)
+	}
+	if err == nil && len(delayed) > 0 {
+		err = p.ExecEach("later_put", releases, delayed)
+	}
+	return err
+}
+
+func digestBytes(d *jobqueue.Digest) []byte {
+	if *d == (jobqueue.Digest{}) {
+		return nil
+	}
+	return d[:]
+}
+
+// An answer is what a push returned, as it is kept.
+type answer struct {
+	first int64
+	n     int
+	twins []twin
+}
+
+// A twin is the place of a duplicate and the number of the job that stays.
+type twin struct {
+	place int
+	id    int64
+}
+
+func (a *answer) pushed() jobqueue.Pushed {
+	pushed := make(jobqueue.Pushed, a.n)
+	for _, t := range a.twins {
+		pushed[t.place] = jobqueue.PushedJob{ID: formatID(t.id), Duplicate: true}
+	}
+	for i := range pushed {
+		if !pushed[i].Duplicate {
+			pushed[i].ID = formatID(a.first + int64(i))
+		}
+	}
+	return pushed
+}
+
+func (a *answer) encode() []byte {
+	b := binary.AppendUvarint(nil, uint64(a.first))
+	b = binary.AppendUvarint(b, uint64(a.n))
+	for _, t := range a.twins {
+		b = binary.AppendUvarint(b, uint64(t.place))
+		b = binary.AppendUvarint(b, uint64(t.id))
+	}
+	return b
+}
+
+func (t tx) findAnswer(id uuid.UUID, a *answer) (known bool, err error) {
+	err = t.Query("push_find", func(scan Scan) error {
+		var b []byte
+		if err := scan(&b); err != nil {
+			return err
+		}
+		var n []uint64
+		for len(b) > 0 {
+			v, size := binary.Uvarint(b)
+			if size <= 0 {
+				break
+			}
+			n, b = append(n, v), b[size:]
+		}
+		if len(b) > 0 || len(n) < 2 || len(n)%2 != 0 || n[1] > jobqueue.MaxPush {
+			return errors.New("stored answer to a push is damaged")
+		}
+		known = true
+		a.first, a.n = int64(n[0]), int(n[1])
+		for i := 2; i < len(n); i += 2 {
+			a.twins = append(a.twins, twin{int(n[i]), int64(n[i+1])})
+		}
+		return nil
+	}, id[:])
+	return known, err
+}
+
+// MarkRoots implements [jobqueue.Backend].
+func (b *Backend) MarkRoots(ctx context.Context, marks ...jobqueue.Mark) ([]time.Time, error) {
+	times := make([]time.Time, len(marks))
+	if len(marks) == 0 {
+		return times, nil
+	}
+	var moved, named []jobqueue.Name
+	for _, m := range marks {
+		if named = append(named, m.Name); !m.Time.IsZero() {
+			moved = append(moved, m.Name)
+		}
+	}
+	var queues found
+	run := func(t tx) (err error) {
+		if queues, err = b.addQueues(t, moved); err != nil {
+			return err
+		}
+		others, err := b.findQueues(t, named)
+		if err != nil {
+			return err
+		}
+		for n, id := range others {
+			queues[n] = id
+		}
+		return t.markRoots(queues, marks, times)
+	}
+	var err error
+	if len(moved) == 0 {
+		err = b.read(ctx, run)
+	} else {
+		err = b.write(ctx, run)
+	}
+	if err != nil {
+		return nil, err
+	}
+	b.remember(queues)
+	return times, nil
+}
+
+func (t tx) markRoots(queues found, marks []jobqueue.Mark, times []time.Time) error {
+	newest := map[markKey]int64{}
+	var ids []int64
+	var keys []string
+	for _, m := range marks {
+		k := markKey{queues[m.Name], m.Key}
+		ids, keys = append(ids, k.queue), append(keys, k.key)
+		if !m.Time.IsZero() {
+			if at, seen := newest[k]; !seen || m.Time.UnixMicro() > at {
+				newest[k] = m.Time.UnixMicro()
+			}
+		}
+	}
+	if err := t.moveMarks(newest); err != nil {
+		return err
+	}
+	stand := map[markKey]time.Time{}
+	err := t.QueryEach("root_read", func(scan Scan) error {
+		var k markKey
+		var at int64
+		err := scan(&k.queue, &k.key, &at)
+		stand[k] = instant(at)
+		return err
+	}, ids, keys)
+	for i := range marks {
+		times[i] = stand[markKey{ids[i], keys[i]}]
+	}
+	return err
+}
+
+func (t tx) moveMarks(marks map[markKey]int64) error {
+	if len(marks) == 0 {
+		return nil
+	}
+	var queues, times []int64
+	var keys []string
+	for k, at := range marks {
+		queues, keys, times = append(queues, k.queue), append(keys, k.key), append(times, at)
+	}
+	return t.ExecEach("root_mark", queues, keys, times, column(len(keys), t.now))
+}

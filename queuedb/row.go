@@ -1,0 +1,107 @@
+package queuedb
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+// A row is a stored job as it is read.
+type row struct {
+	id, queue int64
+	pushed    int64
+	params    []byte
+	more
+	damage error // why it cannot be read
+}
+
+// more is what most jobs have not.
+type more struct {
+	tries     int
+	digest    string // hexadecimal
+	rootKey   string
+	rootTime  int64
+	mark      int64 // where the mark of the root stands
+	headers   string
+	failures  int
+	expiries  int
+	lastError string
+}
+
+func (m *more) parse(packed []byte) error {
+	if packed == nil {
+		return nil
+	}
+	// The decoder fills in the values that the elements point to.
+	elements := []any{&m.tries, &m.digest, &m.rootKey, &m.rootTime, &m.mark, &m.headers, &m.failures, &m.expiries, &m.lastError}
+	return json.Unmarshal(packed, &elements)
+}
+
+// readJobs reads jobs and returns them in the order of ids, leaving out such as are gone.
+func (t tx) readJobs(ids Numbers) ([]row, error) {
+	rows := make([]row, 0, len(ids))
+	inOrder := true
+	err := t.Query("job_read", func(scan Scan) error {
+		rows = append(rows, row{})
+		r := &rows[len(rows)-1]
+		var packed []byte
+		if err := scan(&r.id, &r.queue, &r.pushed, &r.params, &packed); err != nil {
+			return err
+		}
+		inOrder = inOrder && len(rows) <= len(ids) && ids[len(rows)-1] == r.id
+		if r.damage = r.parse(packed); r.damage == nil {
+			r.damage = r.check()
+		}
+		return nil
+	}, ids)
+	if err != nil || inOrder {
+		return rows, err
+	}
+	place := make(map[int64]int, len(rows))
+	for i := range rows {
+		place[rows[i].id] = i
+	}
+	sorted := make([]row, 0, len(rows))
+	for _, id := range ids {
+		if i, ok := place[id]; ok {
+			sorted = append(sorted, rows[i])
+		}
+	}
+	return sorted, nil
+}
+
+// check finds what a half-written or overwritten row looks like. Whether the
+// parameters fit their type is for whoever decodes them.
+func (r *row) check() error {
+	switch {
+	case !utf8.Valid(r.params) || !json.Valid(r.params):
+		return fmt.Errorf("stored parameters are not JSON: %.40q", r.params)
+	case r.failures < 0 || r.expiries < 0 || r.tries < 0:
+		return fmt.Errorf("stored counters are negative")
+	case r.headers != "" && !json.Valid([]byte(r.headers)):
+		return fmt.Errorf("stored headers are not JSON: %.40q", r.headers)
+	}
+	return nil
+}
+
+// record fills in rec but for its name and digest.
+func (r *row) record(rec *jobqueue.Record) error {
+	rec.Params, rec.MaxTries = r.params, r.tries
+	if r.rootKey != "" {
+		rec.Root = jobqueue.Root{Key: r.rootKey, Time: instant(r.rootTime)}
+	}
+	if r.headers == "" {
+		return nil
+	}
+	return json.Unmarshal([]byte(r.headers), &rec.Headers)
+}
+
+func (r *row) superseded() bool { return r.rootKey != "" && r.mark > r.rootTime }
+
+func (r *row) digestValue() (d jobqueue.Digest) {
+	hex.Decode(d[:], []byte(r.digest[:min(len(r.digest), 2*len(d))]))
+	return d
+}

@@ -1,0 +1,9 @@
+-- Returns delayed jobs of any queue that are due.
+-- ?1 now, ?2 how many at most
+select
+  job,
+  release
+from later
+where release <= ?1
+order by release
+limit ?2;

@@ -1,0 +1,8 @@
+-- Returns each queue with delayed jobs that are due, and since when.
+-- ?1 now
+select
+  queue,
+  min(release)
+from later
+where release <= ?1
+group by queue;

@@ -1,0 +1,8 @@
+-- Returns the ids of abandoned jobs in order.
+-- ?1 only those after, ?2 queues or null, ?3 how many at most
+select job
+from abandoned
+where job > ?1
+  and (?2 is null or queue in (select value from json_each(?2)))
+order by job
+limit ?3;

@@ -1,0 +1,10 @@
+-- Forgets push ids.
+-- ?1 those before, ?2 how many at most
+delete from push
+where id in (
+  select id
+  from push
+  where at < ?1
+  order by at
+  limit ?2
+);

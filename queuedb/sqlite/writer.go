@@ -1,0 +1,298 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/queuedb"
+)
+
+// Bounds of one transaction, so that nobody waits long for it.
+const (
+	groupMost = 64
+	groupTime = 20 * time.Millisecond
+)
+
+// walPages is from how many pages in the write-ahead log on they are moved to the file.
+const walPages = 4000
+
+var errClosed = errors.New("backend is closed")
+
+// A call is one Write that waits for its turn.
+type call struct {
+	fn    func(queuedb.Tx) error
+	state atomic.Int32
+	err   error
+	done  chan struct{}
+}
+
+// States of a call. Only a call that waits can be withdrawn.
+const (
+	waiting int32 = iota
+	running
+	withdrawn
+)
+
+// A writer runs the writes of this process: all that wait go into one
+// transaction and are answered after its commit.
+type writer struct {
+	path   string
+	turn   *turn
+	conn   *conn
+	wrote  func() // called after a commit
+	wake   chan struct{}
+	closed chan struct{}
+	ended  chan struct{}
+
+	mu     sync.Mutex
+	urgent []*call
+	normal []*call
+}
+
+func newWriter(path string, c *conn, t *turn, wrote func()) *writer {
+	w := &writer{
+		path: path, turn: t, conn: c, wrote: wrote,
+		wake: make(chan struct{}, 1), closed: make(chan struct{}), ended: make(chan struct{}),
+	}
+	go w.loop()
+	return w
+}
+
+// write puts a call in line and waits for its answer.
+func (w *writer) write(ctx context.Context, urgent bool, fn func(queuedb.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return gone(ctx)
+	}
+	c := &call{fn: fn, done: make(chan struct{})}
+	w.mu.Lock()
+	if urgent {
+		w.urgent = append(w.urgent, c)
+	} else {
+		w.normal = append(w.normal, c)
+	}
+	w.mu.Unlock()
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+	select {
+	case <-c.done:
+		return c.err
+	case <-w.ended:
+		// The loop may have ended before it saw the call.
+		if c.state.CompareAndSwap(waiting, withdrawn) {
+			return fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, errClosed)
+		}
+	case <-ctx.Done():
+		if c.state.CompareAndSwap(waiting, withdrawn) {
+			return gone(ctx)
+		}
+	}
+	// It runs, so its answer comes soon, and until then fn uses what the caller gave it.
+	<-c.done
+	return c.err
+}
+
+func gone(ctx context.Context) error {
+	return fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, context.Cause(ctx))
+}
+
+// next takes calls out of the line, urgent ones first.
+func (w *writer) next() (group []*call) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, line := range []*[]*call{&w.urgent, &w.normal} {
+		for len(*line) > 0 && len(group) < groupMost {
+			c := (*line)[0]
+			(*line)[0] = nil
+			if *line = (*line)[1:]; c.state.CompareAndSwap(waiting, running) {
+				group = append(group, c)
+			}
+		}
+	}
+	return group
+}
+
+// unstarted puts calls that got no room in a transaction back to the front.
+func (w *writer) unstarted(group []*call) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range group {
+		c.state.Store(waiting)
+	}
+	w.normal = append(group, w.normal...)
+}
+
+// waits reports whether any call waits.
+func (w *writer) waits() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, line := range [][]*call{w.urgent, w.normal} {
+		for _, c := range line {
+			if c.state.Load() == waiting {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (w *writer) loop() {
+	defer close(w.ended)
+	for {
+		select {
+		case <-w.wake:
+		case <-w.closed:
+			return
+		}
+		for w.waits() {
+			if err := w.begin(); err != nil {
+				w.fail(err)
+				break
+			}
+			w.group()
+		}
+	}
+}
+
+// begin opens a transaction, waiting for other processes. Meanwhile more calls come in or are withdrawn.
+func (w *writer) begin() error {
+	defer w.turn.give()
+	for {
+		if w.turn.take() {
+			err := w.conn.run("begin immediate")
+			if !isBusy(err) {
+				return classify(w.path, err)
+			}
+		}
+		select {
+		case <-w.closed:
+			return fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, errClosed)
+		case <-time.After(turnPause):
+		}
+		if !w.waits() {
+			return fmt.Errorf("%w: nobody waits any more", jobqueue.ErrUnavailable)
+		}
+	}
+}
+
+// fail answers every call that waits with an error.
+func (w *writer) fail(err error) {
+	for group := w.next(); len(group) > 0; group = w.next() {
+		for _, c := range group {
+			c.err = err
+			close(c.done)
+		}
+	}
+}
+
+// group runs the calls that wait in the open transaction, and ends it.
+func (w *writer) group() {
+	group := w.next()
+	started := time.Now()
+	t := &tx{conn: w.conn, ctx: context.Background()}
+	var err error
+	t.at, err = w.conn.value(clock)
+	ran := 0
+	for ; ran < len(group) && err == nil; ran++ {
+		if ran > 0 && time.Since(started) > groupTime {
+			break
+		}
+		err = w.runOne(t, group[ran], len(group) > 1)
+	}
+	w.unstarted(group[ran:])
+	group = group[:ran]
+	if err == nil {
+		err = w.conn.run("commit")
+	}
+	if err != nil {
+		// SQLite may have rolled back by itself, then this is refused.
+		w.conn.run("rollback")
+		err = classify(w.path, err)
+	}
+	for _, c := range group {
+		if c.err == nil {
+			c.err = err
+		}
+		close(c.done)
+	}
+	if err == nil {
+		w.wrote()
+	}
+	w.checkpoint()
+}
+
+// runOne runs one call of a group. Its own failure undoes only what it did; the
+// error returned is one of the transaction as a whole.
+func (w *writer) runOne(t *tx, c *call, shared bool) error {
+	if !shared {
+		c.err = classify(w.path, protect(c.fn, t))
+		return c.err
+	}
+	if err := w.conn.exec("savepoint one"); err != nil {
+		return err
+	}
+	if c.err = classify(w.path, protect(c.fn, t)); c.err != nil {
+		if err := w.conn.exec("rollback to one"); err != nil {
+			return fmt.Errorf("%w: %s: another call of the same transaction failed", jobqueue.ErrUnavailable, w.path)
+		}
+	}
+	return w.conn.exec("release one")
+}
+
+// protect turns a panic into an error, so that no call waits for ever.
+func protect(fn func(queuedb.Tx) error, t *tx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return fn(t)
+}
+
+// checkpoint moves the log to the file when it has grown, after everybody has their answer.
+func (w *writer) checkpoint() {
+	pages := int64(0)
+	err := w.conn.query("pragma wal_checkpoint(noop)", func(scan queuedb.Scan) error {
+		var busy, done int64
+		return scan(&busy, &pages, &done)
+	})
+	switch {
+	case err != nil || pages < walPages:
+	case pages < 4*walPages:
+		w.conn.exec("pragma wal_checkpoint(passive)")
+	default:
+		// Somebody reads without a break; make the next reader wait a little.
+		w.conn.exec("pragma wal_checkpoint(restart)")
+	}
+}
+
+// exec runs a text that is run often.
+func (c *conn) exec(text string) error {
+	s, err := c.prepare(text, text)
+	if err == nil {
+		_, err = s.exec()
+	}
+	return err
+}
+
+func (c *conn) query(text string, row func(queuedb.Scan) error) error {
+	s, err := c.prepare(text, text)
+	if err != nil {
+		return err
+	}
+	return s.query(context.Background(), row)
+}
+
+// close ends the loop after the transaction that runs, and refuses what waits.
+func (w *writer) close() error {
+	close(w.closed)
+	<-w.ended
+	w.fail(fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, errClosed))
+	return errors.Join(w.conn.close(), w.turn.close())
+}
