@@ -129,24 +129,36 @@ func TestNotAlone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFarm(t)
 		free := make(chan struct{})
-		defer close(free)
 		f.add("deaf", jobqueue.Policy{MaxTries: 1, Timeout: time.Second}, func(context.Context, int) error {
 			<-free
 			return nil
 		})
-		f.add("bad", jobqueue.Policy{}, sleep(0))
+		var ran atomic.Int64
+		f.add("bad", jobqueue.Policy{}, func(context.Context, int) error {
+			ran.Add(1)
+			return nil
+		})
 		f.push("bad", 1)
 		f.expire("bad", 2)
+		l := jobqueue.Lease{Token: [16]byte{7}, TTL: time.Hour}
+		claims, err := f.store.Pop(t.Context(), l, jobqueue.Want{Name: jobqueue.Name{Domain: "wiki", Type: "bad"}, Max: 1})
+		if err != nil || len(claims) != 1 || !claims[0].Alone() {
+			t.Fatalf("Pop = %v, %v, want a job that must run alone", claims, err)
+		}
+		if _, err := f.store.Settle(t.Context(), jobqueue.Outcome{Claim: claims[0], Do: jobqueue.ActionGiveBack, Delay: 15 * time.Second}); err != nil {
+			t.Fatal(err)
+		}
 		f.push("deaf", 1)
-		var bad atomic.Int64
-		res := f.run(t.Context(), runner.Options{Wait: true, MaxTime: 30 * time.Second, OnStart: func(c *jobqueue.Claim) {
-			if c.Type == "bad" && c.Alone() {
-				bad.Add(1)
-			}
-		}})
-		f.reached(res, runner.TimeLimit)
-		if bad.Load() == 0 && res.Counts.GivenBack == 0 {
-			t.Errorf("%v, want the job run first or given back", res)
+		done := f.goRun(t.Context(), runner.Options{Wait: true, MaxTime: 2 * time.Minute})
+		time.Sleep(time.Minute)
+		if ran.Load() != 0 {
+			t.Error("it ran beside another")
+		}
+		f.held(0)
+		close(free)
+		res := <-done
+		if ran.Load() != 1 || res.Counts.Done != 1 || res.Counts.GivenBack < 3 || res.Counts.GivenBack > 6 {
+			t.Errorf("%d ran, %v, want one in the end, given back every ten seconds before", ran.Load(), res)
 		}
 	})
 }

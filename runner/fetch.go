@@ -17,6 +17,7 @@ import (
 const (
 	readyTime = 100 * time.Millisecond // how long a list of ready queues is used
 	quickLook = 10 * time.Millisecond  // the first pause after finding nothing, doubling up to Options.Poll
+	busyLook  = 2 * time.Second        // between looks while all workers are busy: they have the store find ended leases
 	maxInHand = 4 * maxBuffer          // claims of one store; more than that are behind in being settled
 )
 
@@ -33,6 +34,7 @@ type fetcher struct {
 	nothing int       // looks in a row that found nothing
 	quiet   time.Time // no look before
 	idle    bool      // nothing was in hand at the last look
+	looked  time.Time // when the last look was
 }
 
 func newFetcher(r *run) *fetcher {
@@ -68,7 +70,10 @@ func (f *fetcher) run(ctx context.Context) (Reason, error) {
 		f.unstall()
 		room := f.room()
 		if room.none() {
-			f.sleep(ctx, time.Hour)
+			if time.Since(f.looked) > busyLook {
+				f.look()
+			}
+			f.sleep(ctx, busyLook)
 			continue
 		}
 		// Asked before the look: what a job pushed before it was settled is found.
@@ -161,6 +166,7 @@ type look struct {
 // look asks the stores which queues are ready, or uses what they said a moment ago.
 func (f *fetcher) look() (l look) {
 	now := time.Now()
+	f.looked = now
 	var domains map[string]bool
 	var names []jobqueue.Name
 	for _, s := range f.r.stores {
@@ -233,6 +239,7 @@ func (f *fetcher) ask(s *store, domains map[string]bool, names []jobqueue.Name) 
 			ready = append(ready, b.Name)
 		}
 	}
+	slices.SortFunc(ready, schedule.Compare)
 	s.ready, s.looked = ready, time.Now()
 	if s.err == nil || len(ready) == 0 {
 		s.heard(nil)
@@ -252,6 +259,7 @@ func (f *fetcher) jobType(s *store, typ string) *jobType {
 	t := f.types[typ]
 	if t == nil {
 		t = &jobType{name: typ, policy: s.group.Policy(typ)}
+		t.policy.Lease = max(t.policy.Lease, time.Millisecond)
 		if t.policy.Rate > 0 && !f.r.o.NoThrottle {
 			t.gate = &gate{rate: t.policy.Rate}
 		}

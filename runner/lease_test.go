@@ -3,6 +3,7 @@ package runner_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -59,6 +60,29 @@ func TestDeadRunner(t *testing.T) {
 		f.counted(res, runner.Counts{Done: 3})
 		if d := time.Duration(first.Load()); d < 10*time.Second || d > 12*time.Second {
 			t.Errorf("started after %v, want 10 to 12 s", d)
+		}
+	})
+}
+
+// A runner whose workers are all busy goes on having ended leases found.
+func TestBusy(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t)
+		var starts sync.Map
+		begin := time.Now()
+		f.add("a", jobqueue.Policy{}, func(ctx context.Context, n int) error {
+			starts.Store(n, time.Since(begin))
+			return sleep(time.Minute)(ctx, n)
+		})
+		f.push("a", 2)
+		dead := jobqueue.Lease{Token: [16]byte{1}, TTL: 10 * time.Second}
+		claims, err := f.store.Pop(t.Context(), dead, jobqueue.Want{Name: jobqueue.Name{Domain: "wiki", Type: "a"}, Max: 1})
+		if err != nil || len(claims) != 1 {
+			t.Fatal(claims, err)
+		}
+		f.counted(f.run(t.Context(), runner.Options{Workers: 1}), runner.Counts{Done: 2})
+		if at, _ := starts.Load(0); at.(time.Duration) > 61*time.Second {
+			t.Errorf("started after %v, want as soon as the other was done", at)
 		}
 	})
 }

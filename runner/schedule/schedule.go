@@ -62,10 +62,10 @@ func (d *Dealer) turns(ready []jobqueue.Name) []turn {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortFunc(order, func(i, j int) int {
-		return cmp.Or(cmp.Compare(ready[i].Domain, ready[j].Domain), cmp.Compare(ready[i].Type, ready[j].Type))
-	})
-	var turns []turn
+	if !slices.IsSortedFunc(ready, Compare) {
+		slices.SortFunc(order, func(i, j int) int { return Compare(ready[i], ready[j]) })
+	}
+	turns := make([]turn, 0, len(ready))
 	for k := 0; k < len(order); {
 		domain, from := ready[order[k]].Domain, k
 		for k < len(order) && ready[order[k]].Domain == domain {
@@ -83,6 +83,14 @@ func (d *Dealer) turns(ready []jobqueue.Name) []turn {
 		return 1
 	})
 	return slices.Concat(turns[first:], turns[:first])
+}
+
+// Compare orders names by domain, then by type. A deal over names in this order is quicker.
+func Compare(a, b jobqueue.Name) int {
+	if c := cmp.Compare(a.Domain, b.Domain); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.Type, b.Type)
 }
 
 // place gives one place to the domain's next queue that is admitted.

@@ -101,6 +101,7 @@ func BenchmarkDeal(b *testing.B) {
 	for i := range 10_000 {
 		ready = append(ready, jobqueue.Name{Domain: fmt.Sprint("wiki", i), Type: "type"})
 	}
+	slices.SortFunc(ready, schedule.Compare)
 	d := schedule.New(1)
 	for b.Loop() {
 		d.Deal(ready, 1000, always)
