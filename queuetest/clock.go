@@ -1,0 +1,190 @@
+package queuetest
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+// The store was away, or its clock jumped.
+var clockRules = []testCase{
+	{"away", "a sweep that finds the last sweep longer ago than half of a claim's lease gives that claim one new lease first", testClockAway},
+	{"away, counted", "Counts and Ready say what a Pop would find now: not the jobs whose claim would get a new lease", testClockAwayCounted},
+	{"away, popped", "a sweep that finds the last sweep longer ago than half of a claim's lease gives that claim one new lease: also a Pop's", testClockAwayPopped},
+	{"away, polled", "a sweep that finds the last sweep longer ago than half of a claim's lease gives that claim one new lease: also Ready's", testClockAwayPolled},
+	{"away, owner lives", "a store down for three leases causes no double run while the owner extends afterwards", testClockOwnerLives},
+	{"away, owner dead", "a claim that got a new lease is given back when that ends", testClockOwnerDead},
+	{"away twice", "not twice unless it was extended in between", testClockAwayTwice},
+	{"away, extended, away", "not twice unless it was extended in between", testClockAwayExtended},
+	{"half of each lease", "longer ago than half of a claim's lease: of each claim its own", testClockHalf},
+	{"forward and back", "an expiry more than two leases ahead is cut to one lease", testClockBack},
+	{"forward and back, owner lives", "a clock stepped forward and back loses no claim that is extended", testClockBackOwnerLives},
+	{"back", "an expiry more than two leases ahead is cut to one lease: the clock was stepped back", testClockOnlyBack},
+	{"back, ready", "a ready job is one that a Pop would hand out, wherever the clock stood when it became ready", testClockBackReady},
+}
+
+func testClockAway(t *tester) {
+	t.stores(job(1))
+	c := t.hands(1)[0]
+	t.jump(3 * lease)
+	if m := t.maintain(); m.Recycled != 0 {
+		t.Fatalf("Maintain recycled %d jobs, want none", m.Recycled)
+	}
+	t.counts(0, 0, 1, 0)
+	t.advance(lease / 2)
+	t.settle(done(c))
+}
+
+func testClockAwayCounted(t *tester) {
+	t.stores(job(1))
+	id := t.hands(1)[0].ID
+	t.jump(3 * lease)
+	t.counts(0, 0, 1, 0)
+	if e := t.entry(id); e.State != jobqueue.Claimed {
+		t.Fatalf("List says that the job is %v, want claimed", e.State)
+	}
+	if found := t.ready(); len(found) > 0 {
+		t.Fatalf("Ready yields %+v, want nothing", found)
+	}
+}
+
+func testClockAwayPopped(t *tester) {
+	t.stores(job(1))
+	c := t.hands(1)[0]
+	t.jump(3 * lease)
+	t.hands()
+	t.advance(lease / 2)
+	t.settle(done(c))
+}
+
+func testClockAwayPolled(t *tester) {
+	t.stores(job(1))
+	c := t.hands(1)[0]
+	t.jump(3 * lease)
+	t.ready()
+	t.advance(lease / 2)
+	t.hands()
+	t.settle(done(c))
+}
+
+func testClockOwnerLives(t *tester) {
+	t.stores(jobs(1, 2)...)
+	c := t.hands(1, 2)
+	for range 3 {
+		t.jump(3 * lease)
+		t.hands()
+		t.extend([]uuid.UUID{c[0].Token})
+		t.advance(lease / 2)
+		t.hands()
+	}
+	t.settle(done(c[0]), done(c[1]))
+	t.counts(0, 0, 0, 0)
+}
+
+func testClockOwnerDead(t *tester) {
+	t.stores(job(1))
+	t.hands(1)
+	t.jump(3 * lease)
+	t.maintain()
+	if m := t.advance(lease + lease/2); m.Recycled != 1 {
+		t.Fatalf("Maintain recycled %d jobs, want 1", m.Recycled)
+	}
+	if c := t.hands(1)[0]; c.Expiries != 1 {
+		t.Fatalf("the job has %d expiries, want 1", c.Expiries)
+	}
+}
+
+func testClockAwayTwice(t *tester) {
+	t.stores(job(1))
+	t.hands(1)
+	t.jump(3 * lease)
+	t.maintain()
+	t.jump(3 * lease)
+	t.counts(1, 0, 0, 0)
+	if m := t.maintain(); m.Recycled != 1 {
+		t.Fatalf("Maintain recycled %d jobs, want 1", m.Recycled)
+	}
+	t.hands(1)
+}
+
+func testClockAwayExtended(t *tester) {
+	t.stores(job(1))
+	c := t.hands(1)[0]
+	t.jump(3 * lease)
+	t.maintain()
+	t.extend([]uuid.UUID{c.Token})
+	t.jump(3 * lease)
+	if m := t.maintain(); m.Recycled != 0 {
+		t.Fatalf("Maintain recycled %d jobs, want none", m.Recycled)
+	}
+	t.settle(done(c))
+}
+
+func testClockHalf(t *tester) {
+	t.stores(jobs(1, 2)...)
+	t.takes(1)
+	t.popAs(longLease(), t.want(t.q.Type, 1))
+	t.advance(4 * lease)
+	t.hands(1)
+	t.jump(2 * lease) // The long lease has ended; of the short one a new one begins.
+	t.hands(2)
+	t.counts(0, 0, 2, 0)
+}
+
+func testClockBack(t *tester) {
+	t.stores(job(1))
+	t.jump(time.Hour)
+	t.maintain()
+	t.hands(1)
+	t.jump(-time.Hour)
+	t.maintain()
+	t.counts(0, 0, 1, 0)
+	if m := t.advance(lease + lease/2); m.Recycled != 1 {
+		t.Fatalf("Maintain recycled %d jobs a lease after the clock was stepped back, want 1", m.Recycled)
+	}
+	t.hands(1)
+}
+
+func testClockBackOwnerLives(t *tester) {
+	t.stores(job(1))
+	c := t.hands(1)[0]
+	for _, step := range []time.Duration{time.Hour, -time.Hour, -time.Hour, 10 * time.Second, time.Hour} {
+		t.jump(step)
+		t.hands()
+		t.extend([]uuid.UUID{c.Token})
+		t.advance(lease / 2)
+		t.hands()
+	}
+	t.settle(done(c))
+	t.counts(0, 0, 0, 0)
+}
+
+func testClockOnlyBack(t *tester) {
+	t.stores(job(1))
+	c := t.hands(1)[0]
+	t.jump(-time.Hour)
+	t.maintain()
+	t.counts(0, 0, 1, 0)
+	t.advance(lease / 2)
+	t.extend([]uuid.UUID{c.Token})
+	if m := t.advance(lease + lease/2); m.Recycled != 1 {
+		t.Fatalf("Maintain recycled %d jobs, want 1", m.Recycled)
+	}
+}
+
+func testClockBackReady(t *tester) {
+	t.jump(time.Hour)
+	t.stores(jobs(1, 2)...)
+	t.settle(retry(t.takes(1)[0], 0))
+	t.jump(-time.Hour)
+	t.counts(2, 0, 0, 0)
+	if found := t.ready(); len(found) != 1 || found[0].Age < 0 {
+		t.Fatalf("Ready yields %+v, want one queue with an age that is not negative", found)
+	}
+	t.stores(job(3))
+	if n := len(t.pop(4)); n != 3 {
+		t.Fatalf("Pop handed out %d jobs, want 3", n)
+	}
+}

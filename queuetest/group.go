@@ -1,0 +1,3 @@
+package queuetest
+
+var groupRules, faultRules []testCase
