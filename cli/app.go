@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/wikifarm/jobqueue"
+)
+
+// An App is a program that has the commands. The zero App has no jobs but
+// those of the farm file and null.
+type App struct {
+	// Register adds the program's own job types to reg. Jobs that push
+	// others push them to g. It is called once, by the commands that need it.
+	Register func(reg *jobqueue.Registry, g *jobqueue.Group) error
+}
+
+// An env is what the commands of one command line share.
+type env struct {
+	app    App
+	config string // the farm file; "" for none
+}
+
+// Main runs the command line of a program: the subcommands are runjobs and
+// those of jobctl. It does not return.
+func Main(app App) {
+	name := filepath.Base(os.Args[0])
+	e := &env{app: app}
+	root := e.root(name, "Push, run and look after jobs")
+	root.AddCommand(append(e.jobctl(), e.runJobs())...)
+	os.Exit(Execute(root))
+}
+
+// RunJobs returns the command runjobs.
+func RunJobs(app App) *cobra.Command {
+	e := &env{app: app}
+	return e.standalone(e.runJobs())
+}
+
+// JobCtl returns the command jobctl with its subcommands.
+func JobCtl(app App) *cobra.Command {
+	e := &env{app: app}
+	root := e.root("jobctl", "Push, show and look after jobs")
+	root.AddCommand(e.jobctl()...)
+	return root
+}
+
+func (e *env) jobctl() []*cobra.Command {
+	return []*cobra.Command{e.push(), e.show(), e.list(), e.delete(), e.requeue(), e.runOne(), e.migrate()}
+}
+
+func (e *env) root(name, short string) *cobra.Command {
+	return e.standalone(&cobra.Command{
+		Use:   name,
+		Short: short,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q, the commands are %s", args[0], commandNames(c))
+			}
+			return usagef("which command? They are %s", commandNames(c))
+		},
+		Run: func(*cobra.Command, []string) {},
+	})
+}
+
+func commandNames(c *cobra.Command) string {
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	return enumerate(names)
+}
+
+// standalone makes c the top of a command line.
+func (e *env) standalone(c *cobra.Command) *cobra.Command {
+	c.SilenceErrors, c.SilenceUsage = true, true
+	c.PersistentFlags().StringVar(&e.config, "config", "", "farm `file`; without one the jobs are in ./"+defaultFile)
+	c.SetGlobalNormalizationFunc(normalize)
+	c.SetFlagErrorFunc(flagError)
+	return c
+}

@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/config"
+)
+
+// normalize gives flags their second names.
+func normalize(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+	if name == "wiki" {
+		name = "domain"
+	}
+	return pflag.NormalizedName(name)
+}
+
+func flagError(c *cobra.Command, err error) error {
+	if errors.Is(err, pflag.ErrHelp) {
+		return err
+	}
+	if _, unknown := errors.AsType[*pflag.NotExistError](err); !unknown {
+		return &statusError{exitUsage, err}
+	}
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, "--"+f.Name)
+		}
+	})
+	return usagef("%w, the flags are %s", err, enumerate(names))
+}
+
+// A flag is a pflag.Value made of a function that reads it.
+type flag struct {
+	text, kind string
+	read       func(string) error
+}
+
+func (f *flag) String() string { return f.text }
+func (f *flag) Type() string   { return f.kind }
+func (f *flag) Set(s string) error {
+	if err := f.read(s); err != nil {
+		return err
+	}
+	f.text = s
+	return nil
+}
+
+// whole is a flag for a whole number.
+func whole(p *int, low, high int) *flag {
+	return &flag{"", "N", func(s string) error {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < low || n > high {
+			if high == math.MaxInt {
+				return fmt.Errorf("it must be a whole number, at least %d", low)
+			}
+			return fmt.Errorf("it must be a whole number from %d to %d", low, high)
+		}
+		*p = n
+		return nil
+	}}
+}
+
+// seconds is a flag for a length of time that is in seconds unless it has a unit.
+func seconds(p *time.Duration) *flag {
+	return &flag{"", "S", func(s string) error {
+		d, err := config.ParseDuration(s)
+		if n, bare := strconv.ParseFloat(s, 64); bare == nil && n < 1e9 {
+			d, err = time.Duration(n*float64(time.Second)), nil
+		}
+		if err != nil || d <= 0 {
+			return errors.New("it must be a number of seconds, more than 0, or such as 90s or 10m")
+		}
+		*p = d
+		return nil
+	}}
+}
+
+// duration is a flag for a length of time, which may be 0.
+func duration(p *time.Duration) *flag {
+	text := ""
+	if *p != 0 {
+		text = p.String()
+	}
+	return &flag{text, "duration", func(s string) error {
+		d, err := config.ParseDuration(s)
+		if err != nil || d < 0 {
+			return errors.New("it must be a length of time, such as 90s, 10m or 7d")
+		}
+		*p = d
+		return nil
+	}}
+}
+
+// bytes is a flag for a number of bytes.
+func bytes(p *int64) *flag {
+	return &flag{"", "size", func(s string) error {
+		digits, unit := s, int64(1)
+		if s != "" {
+			if i := strings.IndexByte("KMGT", s[len(s)-1]&^0x20); i >= 0 {
+				digits, unit = s[:len(s)-1], 1<<(10*(i+1))
+			}
+		}
+		n, err := strconv.ParseInt(digits, 10, 64)
+		if err != nil || n < 1 || n > math.MaxInt64/unit {
+			return errors.New("it must be a number of bytes, such as 150M or 2G")
+		}
+		*p = n * unit
+		return nil
+	}}
+}
+
+// instant is a flag for a point in time.
+func instant(p *time.Time) *flag {
+	return &flag{"", "time", func(s string) error {
+		t, err := time.Parse(time.RFC3339, s)
+		if err != nil {
+			return errors.New("it must be a time such as 2006-01-02T15:04:05Z")
+		}
+		*p = t
+		return nil
+	}}
+}
+
+// states is a repeatable flag for states of jobs.
+func states(p *[]jobqueue.State) *flag {
+	return &flag{"", "state", func(s string) error {
+		for _, word := range strings.Split(s, ",") {
+			st, ok := jobqueue.ParseState(word)
+			if !ok {
+				var all []string
+				for _, st := range jobqueue.States() {
+					all = append(all, st.String())
+				}
+				return fmt.Errorf("it must be one of %s", enumerate(all))
+			}
+			*p = append(*p, st)
+		}
+		return nil
+	}}
+}
+
+// oneOf is a flag for one of some words.
+func oneOf(p *string, words ...string) *flag {
+	return &flag{"", strings.Join(words, "|"), func(s string) error {
+		for _, w := range words {
+			if s == w {
+				*p = s
+				return nil
+			}
+		}
+		return fmt.Errorf("it must be %s", strings.Join(words, " or "))
+	}}
+}
+
+// noArgs refuses arguments that are no flags.
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("unexpected argument %q, only flags are allowed here", args[0])
+	}
+	return nil
+}

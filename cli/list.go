@@ -1,0 +1,152 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/wikifarm/jobqueue"
+)
+
+func (e *env) list() *cobra.Command {
+	f := jobqueue.Filter{Limit: 100}
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List jobs",
+		Long: `List jobs, a line each, in the order in which they were pushed.
+
+When there are more than --limit, a line on standard error says so, and with
+which --after to go on.`,
+		Args: noArgs,
+	}
+	filterFlags(c, &f)
+	c.Flags().Var(states(&f.States), "status", "only those in this `state`: ready, delayed, claimed or abandoned; may be repeated")
+	c.Flags().Var(whole(&f.Limit, 1, math.MaxInt32), "limit", "at most so many; without it 100")
+	c.Flags().StringVar(&f.After, "after", "", "only those after the job of this `id`")
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object a line")
+	c.RunE = e.run(false, func(ctx context.Context, s *session) error {
+		out := bufio.NewWriter(c.OutOrStdout())
+		show := printEntry
+		if asJSON {
+			show = printEntryJSON
+		}
+		more, err := s.each(ctx, f, func(label string, e jobqueue.Entry) error { return show(out, label, e) })
+		if err := out.Flush(); err != nil {
+			return err
+		}
+		if err == nil && more != "" {
+			_, err = fmt.Fprintf(c.ErrOrStderr(), "there are more, go on with --after %s\n", more)
+		}
+		return err
+	})
+	return c
+}
+
+// each calls show for the jobs that f matches, store by store. When there are more
+// than f.Limit it returns the label of the last one shown.
+func (s *session) each(ctx context.Context, f jobqueue.Filter, show func(label string, e jobqueue.Entry) error) (more string, err error) {
+	parts, err := s.parts(f)
+	if err != nil {
+		return "", err
+	}
+	left, last := f.Limit, ""
+	for _, p := range parts {
+		p.f.Limit = left + 1
+		if f.Limit == 0 {
+			p.f.Limit = 0
+		}
+		for e, err := range p.List(ctx, p.f) {
+			if err != nil {
+				return "", err
+			}
+			if f.Limit > 0 && left == 0 {
+				return last, nil
+			}
+			left--
+			last = s.label(p.backend, e.ID)
+			if err := show(last, e); err != nil {
+				return "", err
+			}
+		}
+	}
+	return "", nil
+}
+
+// printEntry prints the id, the queue, the state, and then what there is to say.
+func printEntry(w io.Writer, label string, e jobqueue.Entry) error {
+	line := fmt.Sprintf("%s %s %s queued=%s", label, e.Name, e.State, stamp(e.QueuedAt))
+	add := func(name string, t time.Time) {
+		if !t.IsZero() {
+			line += fmt.Sprintf(" %s=%s", name, stamp(t))
+		}
+	}
+	if e.State == jobqueue.Delayed {
+		add("ready", e.ReadyAt)
+	}
+	add("expires", e.Expires)
+	add("prune", e.PruneAt)
+	if e.Owner != "" {
+		line += " owner=" + jobqueue.EscapeName(e.Owner)
+	}
+	if e.Failures > 0 {
+		line += fmt.Sprintf(" failures=%d", e.Failures)
+	}
+	if e.Expiries > 0 {
+		line += fmt.Sprintf(" expiries=%d", e.Expiries)
+	}
+	if e.Root.Key != "" {
+		line += " root=" + jobqueue.EscapeName(e.Root.Key)
+	}
+	line += " params=" + short(e.Params)
+	if e.LastError != "" {
+		line += " error=" + escape(e.LastError)
+	}
+	_, err := fmt.Fprintln(w, line)
+	return err
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// A listed is an entry as list --json prints it.
+type listed struct {
+	ID        string            `json:"id"`
+	Domain    string            `json:"domain"`
+	Type      string            `json:"type"`
+	Status    string            `json:"status"`
+	Params    json.RawMessage   `json:"params"`
+	QueuedAt  time.Time         `json:"queuedAt,omitzero"`
+	ReadyAt   time.Time         `json:"readyAt,omitzero"`
+	Root      *listedRoot       `json:"root,omitempty"`
+	MaxTries  int               `json:"maxTries,omitzero"`
+	Headers   map[string]string `json:"headers,omitempty"`
+	Failures  int               `json:"failures"`
+	Expiries  int               `json:"expiries"`
+	LastError string            `json:"lastError,omitempty"`
+	Owner     string            `json:"owner,omitempty"`
+	Expires   time.Time         `json:"expires,omitzero"`
+	PruneAt   time.Time         `json:"pruneAt,omitzero"`
+}
+
+type listedRoot struct {
+	Key  string    `json:"key"`
+	Time time.Time `json:"time,omitzero"`
+}
+
+func printEntryJSON(w io.Writer, label string, e jobqueue.Entry) error {
+	l := listed{
+		ID: label, Domain: e.Domain, Type: e.Type, Status: e.State.String(), Params: e.Params,
+		QueuedAt: e.QueuedAt.UTC(), MaxTries: e.MaxTries, Headers: e.Headers,
+		Failures: e.Failures, Expiries: e.Expiries, LastError: e.LastError, Owner: e.Owner,
+		ReadyAt: e.ReadyAt.UTC(), Expires: e.Expires.UTC(), PruneAt: e.PruneAt.UTC(),
+	}
+	if e.Root.Key != "" {
+		l.Root = &listedRoot{e.Root.Key, e.Root.Time.UTC()}
+	}
+	return printJSON(w, l, "")
+}

@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/wikifarm/jobqueue"
+)
+
+// pushFlags are the flags of push.
+type pushFlags struct {
+	spec     jobqueue.Spec
+	params   string
+	fromLine int
+}
+
+func (e *env) push() *cobra.Command {
+	f := &pushFlags{fromLine: 1}
+	c := &cobra.Command{
+		Use:   "push",
+		Short: "Push one job, or many from standard input",
+		Long: `Push one job, which --type and the other flags describe; or, without --type, the jobs
+on standard input, one JSON object a line:
+
+  {"type": "null", "domain": "enwiki", "params": {"lives": 3}, "delay": "10s",
+   "dedupe": true, "root": "page:17", "maxTries": 5}
+
+Further keys are "releaseAt", "dedupeKey", "rootTime" and "headers"; "root" may also be an
+object with "key" and "time". Params are kept byte for byte.
+
+A line that is wrong ends the push. The lines before it are stored then; the
+message says which, and the --from-line to go on with.`,
+		Args: noArgs,
+	}
+	fs := c.Flags()
+	fs.StringVar(&f.spec.Type, "type", "", "the `type` of the job")
+	fs.StringVar(&f.spec.Domain, "domain", "", "the `domain`, also spelled --wiki, of jobs that name none; without it the farm's only one")
+	fs.StringVar(&f.params, "params", "", "the parameters, a `JSON` object")
+	fs.Var(duration(&f.spec.Delay), "delay", "run the job no earlier than in so long")
+	fs.BoolVar(&f.spec.Dedupe, "dedupe", false, "drop the job while an equal one waits")
+	fs.StringVar(&f.spec.DedupeKey, "dedupe-key", "", "what makes jobs equal, instead of their parameters; implies --dedupe")
+	fs.StringVar(&f.spec.Root.Key, "root", "", "the `key` of the edit or action that the job comes from")
+	fs.Var(instant(&f.spec.Root.Time), "root-time", "when that was; without it now")
+	fs.Var(whole(&f.spec.MaxTries, 1, math.MaxInt32), "max-tries", "how often to try the job")
+	fs.Var(whole(&f.fromLine, 1, math.MaxInt), "from-line", "begin with this line of standard input")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := f.check(c); err != nil {
+			return err
+		}
+		return e.run(true, func(ctx context.Context, s *session) error {
+			if f.spec.Type != "" {
+				return f.one(ctx, c, s)
+			}
+			return f.many(ctx, c, s)
+		})(c, args)
+	}
+	return c
+}
+
+// check refuses flags that do not go together.
+func (f *pushFlags) check(c *cobra.Command) error {
+	one := c.Flags().Changed("type")
+	if one && f.spec.Type == "" {
+		return usagef("--type is empty")
+	}
+	if !one && isTerminal(c.InOrStdin()) {
+		return usagef("give --type, or jobs as JSON lines on standard input")
+	}
+	var err error
+	c.Flags().Visit(func(fl *pflag.Flag) {
+		switch fl.Name {
+		case "config", "domain", "type":
+		case "from-line":
+			if one {
+				err = usagef("--from-line is for jobs on standard input, it does not go with --type")
+			}
+		default:
+			if !one {
+				err = usagef("--%s needs --type; for jobs on standard input write it into the lines", fl.Name)
+			}
+		}
+	})
+	return err
+}
+
+func (f *pushFlags) one(ctx context.Context, c *cobra.Command, s *session) error {
+	var err error
+	if f.spec.Domain, err = s.home(f.spec.Domain); err != nil {
+		return err
+	}
+	if c.Flags().Changed("params") {
+		f.spec.Params = json.RawMessage(f.params)
+	}
+	if err := s.check(f.spec); err != nil {
+		return err
+	}
+	pushed, err := s.Push(ctx, f.spec)
+	if err != nil {
+		return err
+	}
+	id := s.label(s.Backend(f.spec.Type), pushed[0].ID)
+	if pushed[0].Duplicate {
+		_, err = fmt.Fprintf(c.OutOrStdout(), "duplicate of %s\n", id)
+	} else {
+		_, err = fmt.Fprintf(c.OutOrStdout(), "stored %s\n", id)
+	}
+	return err
+}
+
+// many pushes the jobs on standard input.
+func (f *pushFlags) many(ctx context.Context, c *cobra.Command, s *session) error {
+	ctx, _, stop := onSignals(ctx)
+	defer stop()
+	p := &pusher{s: s, in: newIntake(f.fromLine), domain: f.spec.Domain}
+	if isTerminal(c.ErrOrStderr()) {
+		p.bar = newBar(c.ErrOrStderr(), -1, "pushed")
+	}
+	if f.spec.Domain != "" {
+		if _, err := s.home(f.spec.Domain); err != nil {
+			return err
+		}
+	}
+	go p.in.read(c.InOrStdin(), p.spec)
+	start := time.Now()
+	err := p.run(ctx)
+	if p.bar != nil {
+		p.bar.Finish()
+	}
+	fmt.Fprintf(c.OutOrStdout(), "stored %d jobs, dropped %d duplicates in %v\n",
+		p.stored, p.duplicates, time.Since(start).Round(time.Millisecond))
+	return err
+}

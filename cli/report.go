@@ -1,0 +1,245 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/runner"
+	"golang.org/x/term"
+)
+
+// A reporter shows a run. ended is called from many goroutines.
+type reporter interface {
+	ended(runner.Ended)
+	close(*runner.Result) error
+}
+
+func (f *runFlags) reporter(ctx context.Context, out io.Writer, s *session) reporter {
+	switch {
+	case f.result == "json":
+		return &document{out: out}
+	case isTerminal(out):
+		return &bar{out: out, bar: newBar(out, f.expected(ctx, s), "jobs")}
+	}
+	return &log{out: out}
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// A log prints a line for each job.
+type log struct {
+	mu  sync.Mutex
+	out io.Writer
+	err error
+}
+
+func (l *log) ended(e runner.Ended) {
+	line := fmt.Sprintf("%s %s %s t=%d %s\n", now(), jobqueue.EscapeName(e.Claim.Type), short(e.Claim.Params),
+		e.Took.Milliseconds(), outcome(e))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, err := io.WriteString(l.out, line); err != nil && l.err == nil {
+		l.err = err
+	}
+}
+
+func (l *log) close(res *runner.Result) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		_, l.err = fmt.Fprintln(l.out, now(), res)
+	}
+	return l.err
+}
+
+func now() string { return time.Now().UTC().Format(time.DateTime) }
+
+// short returns parameters for a line of output.
+func short(params json.RawMessage) string {
+	const most = 200
+	s := string(params)
+	if len(s) <= most {
+		return escape(s)
+	}
+	end := most
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return escape(s[:end]) + "…"
+}
+
+func outcome(e runner.Ended) string {
+	switch {
+	case e.Err == nil:
+		return "good"
+	case e.Action == jobqueue.ActionGiveBack:
+		return escape(e.Err.Error())
+	}
+	return "error=" + escape(e.Err.Error())
+}
+
+// A bar is a progress bar.
+type bar struct {
+	out io.Writer
+	bar *progressbar.ProgressBar
+	mu  sync.Mutex
+	n   int
+}
+
+func newBar(out io.Writer, total int, what string) *progressbar.ProgressBar {
+	return progressbar.NewOptions(total,
+		progressbar.OptionSetWriter(out),
+		progressbar.OptionSetDescription(what),
+		progressbar.OptionShowCount(),
+		progressbar.OptionShowIts(),
+		progressbar.OptionSetItsString("jobs"),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish(),
+		progressbar.OptionFullWidth(),
+	)
+}
+
+// expected returns how many jobs the run will have as far as can be said, -1 if it cannot.
+func (f *runFlags) expected(ctx context.Context, s *session) int {
+	if f.o.Wait {
+		return -1
+	}
+	counts, err := s.Counts(ctx)
+	if err != nil {
+		return -1
+	}
+	n := 0
+	for _, c := range counts {
+		if f.wants(s, c.Name) {
+			n += c.Ready
+		}
+	}
+	if f.o.MaxJobs > 0 {
+		n = min(n, f.o.MaxJobs)
+	}
+	return max(n, 1)
+}
+
+func (f *runFlags) wants(s *session, n jobqueue.Name) bool {
+	if !s.reg.Has(n.Type) || !s.farm.Has(n.Domain) || f.domain != "" && n.Domain != f.domain {
+		return false
+	}
+	for _, t := range f.o.Types {
+		if t == n.Type {
+			return true
+		}
+	}
+	return len(f.o.Types) == 0 && !s.Excluded(n.Type)
+}
+
+func (b *bar) ended(runner.Ended) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.n++
+	// Jobs that were pushed since make the run longer; the bar may end only with the run.
+	if total := b.bar.GetMax(); total > 0 && b.n >= total {
+		b.bar.ChangeMax(b.n + 1)
+	}
+	b.bar.Add(1)
+}
+
+func (b *bar) close(res *runner.Result) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.bar.Finish()
+	_, err := fmt.Fprintln(b.out, res)
+	return err
+}
+
+// maxListed is how many jobs a document lists.
+const maxListed = 10_000
+
+// A document collects a run into one JSON document.
+type document struct {
+	mu      sync.Mutex
+	out     io.Writer
+	jobs    []ranJob
+	leftOut int
+}
+
+// A ranJob is one run of a job.
+type ranJob struct {
+	Type   string  `json:"type"`
+	Domain string  `json:"domain"`
+	ID     string  `json:"id"`
+	Status string  `json:"status"` // ok, failed or snoozed
+	Error  *string `json:"error"`
+	Time   int64   `json:"time"` // milliseconds
+}
+
+func (d *document) ended(e runner.Ended) {
+	job := ranJob{Type: e.Claim.Type, Domain: e.Claim.Domain, ID: e.Claim.ID, Status: "ok", Time: e.Took.Milliseconds()}
+	if e.Err != nil {
+		job.Status = "failed"
+		if e.Action == jobqueue.ActionGiveBack {
+			job.Status = "snoozed"
+		}
+		job.Error = new(e.Err.Error())
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.jobs) == maxListed {
+		d.leftOut++
+		return
+	}
+	d.jobs = append(d.jobs, job)
+}
+
+func (d *document) close(res *runner.Result) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := res.Counts
+	doc := struct {
+		Reached     runner.Reason    `json:"reached"`
+		Error       string           `json:"error,omitempty"`
+		Jobs        []ranJob         `json:"jobs"`
+		JobsLeftOut int              `json:"jobsLeftOut"`
+		Counts      map[string]int   `json:"counts"`
+		Backoffs    map[string]int64 `json:"backoffs"` // seconds from now
+		Elapsed     int64            `json:"elapsed"`  // milliseconds
+	}{
+		Reached:     res.Reached,
+		Jobs:        d.jobs,
+		JobsLeftOut: d.leftOut,
+		Counts: map[string]int{
+			"done": n.Done, "failed": n.Failed, "retried": n.Retried, "abandoned": n.Abandoned, "snoozed": n.Snoozed,
+			"superseded": n.Superseded, "givenBack": n.GivenBack, "lost": n.Lost, "unsettled": n.Unsettled, "stuck": len(res.Stuck),
+		},
+		Backoffs: map[string]int64{},
+		Elapsed:  res.Elapsed.Milliseconds(),
+	}
+	if res.Err != nil {
+		doc.Error = res.Err.Error()
+	}
+	if doc.Jobs == nil {
+		doc.Jobs = []ranJob{}
+	}
+	for typ, until := range res.Backoffs {
+		doc.Backoffs[typ] = int64(max(0, time.Until(until)+time.Second-1) / time.Second)
+	}
+	return printJSON(d.out, doc, "  ")
+}
+
+// printJSON prints a value with its strings as they are.
+func printJSON(w io.Writer, v any, indent string) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", indent)
+	return enc.Encode(v)
+}

@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"context"
+	"math"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/wikifarm/jobqueue/runner"
+)
+
+// runFlags are the flags of runjobs.
+type runFlags struct {
+	domain, result string
+	o              runner.Options
+}
+
+func (e *env) runJobs() *cobra.Command {
+	f := &runFlags{o: runner.Options{Grace: 30 * time.Second}}
+	c := &cobra.Command{
+		Use:   "runjobs",
+		Short: "Run the jobs that are ready",
+		Long: `Run jobs until none is ready, or with --wait for ever.
+
+The first SIGTERM or SIGINT stops claiming, gives jobs that have not started back,
+and lets running ones finish for as long as --grace says. A second one interrupts
+them; they run again later.
+
+Exit status: 0 if all is well, 1 if a job failed in a run without --wait, 2 for a
+mistake in the flags or the farm file, 3 if a store is away or read-only.`,
+		Args: noArgs,
+	}
+	fs := c.Flags()
+	fs.StringVar(&f.domain, "domain", "", "serve only this `domain`, also spelled --wiki; without it all of the farm")
+	fs.StringArrayVar(&f.o.Types, "type", nil, "run only this `type`, also if it is excluded; may be repeated")
+	fs.Var(whole(&f.o.MaxJobs, 1, math.MaxInt), "maxjobs", "stop after so many jobs")
+	fs.Var(seconds(&f.o.MaxTime), "maxtime", "stop after so many seconds, also while idle")
+	fs.Var(whole(&f.o.Workers, 1, 1000), "procs", "run so many jobs at once; without it four for each CPU")
+	fs.BoolVar(&f.o.NoThrottle, "nothrottle", false, "ignore the rates of the types")
+	fs.BoolVar(&f.o.Wait, "wait", false, "wait for more jobs instead of ending when none is ready")
+	fs.Var(bytes(&f.o.MemoryLimit), "memory-limit", "stop when the process uses more memory than this, such as 150M")
+	fs.Var(duration(&f.o.Grace), "grace", "how long running jobs may take to finish after a signal")
+	fs.Var(oneOf(&f.result, "json"), "result", "print one JSON document instead of lines")
+	c.RunE = e.run(true, func(ctx context.Context, s *session) error { return f.run(ctx, c, s) })
+	return c
+}
+
+func (f *runFlags) run(ctx context.Context, c *cobra.Command, s *session) error {
+	o := f.o
+	o.Logger = s.log
+	if s.farm.Domains() != nil {
+		o.Domains = s.farm.Domains
+	}
+	if f.domain != "" {
+		domain, err := s.home(f.domain)
+		if err != nil {
+			return err
+		}
+		o.Domains = func() []string { return []string{domain} }
+	}
+	if o.Grace == 0 {
+		o.Grace = -1
+	}
+	ctx, abort, stop := onSignals(ctx)
+	defer stop()
+	o.Abort = abort
+	out := f.reporter(ctx, c.OutOrStdout(), s)
+	o.OnEnd = out.ended
+	// The error is in the result too.
+	res, _ := runner.Run(ctx, s.Group, s.reg, &o)
+	if err := out.close(res); err != nil {
+		return err
+	}
+	return f.verdict(res)
+}
+
+// onSignals returns a context that the first SIGINT or SIGTERM ends, and a
+// channel that the second one closes. A third one ends the process.
+func onSignals(parent context.Context) (ctx context.Context, abort <-chan struct{}, stop func()) {
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 2)
+	second, done := make(chan struct{}), make(chan struct{})
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+			cancel()
+		case <-done:
+			return
+		}
+		select {
+		case <-signals:
+			signal.Stop(signals)
+			close(second)
+		case <-done:
+		}
+	}()
+	return ctx, second, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel()
+	}
+}
+
+// verdict says with which status the command ends.
+func (f *runFlags) verdict(res *runner.Result) error {
+	n := res.Counts
+	switch {
+	case res.Reached == runner.NonePossible:
+		return &statusError{exitUsage, res.Err}
+	case res.Reached == runner.ReadOnly, res.Reached == runner.Exception:
+		return &statusError{exitStore, res.Err}
+	case f.o.Wait:
+		return nil
+	case n.Unsettled > 0:
+		return &statusError{status: exitStore}
+	case n.Failed > 0 || n.Abandoned > 0 || len(res.Stuck) > 0:
+		return &statusError{status: exitFailed}
+	}
+	return nil
+}

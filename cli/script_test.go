@@ -1,0 +1,161 @@
+package cli_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/cli"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"runjobs": func() { os.Exit(cli.Execute(cli.RunJobs(cli.App{}))) },
+		"jobctl":  func() { os.Exit(cli.Execute(cli.JobCtl(cli.App{}))) },
+		"wiki":    func() { cli.Main(cli.App{Register: register}) },
+		"broken": func() {
+			cli.Main(cli.App{Register: func(*jobqueue.Registry, *jobqueue.Group) error { return errors.New("no licence") }})
+		},
+	})
+}
+
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits": exits,
+			"ids":   ids,
+		},
+	})
+}
+
+// exits runs a program that must end with a certain exit status.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits status program [args...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// ids sets the variables ID1, ID2, … to the ids of all jobs in the farm.
+func ids(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(ts.Exec("jobctl", append([]string{"list", "--json"}, args...)...))
+	dec := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
+	for n := 1; dec.More(); n++ {
+		var job struct{ ID string }
+		ts.Check(dec.Decode(&job))
+		ts.Setenv(fmt.Sprintf("ID%d", n), job.ID)
+	}
+}
+
+// register adds the job types of the program wiki.
+func register(reg *jobqueue.Registry, g *jobqueue.Group) error {
+	reg.Add(func() jobqueue.Job { return &greet{} }, jobqueue.Policy{})
+	reg.Add(func() jobqueue.Job { return &page{group: g} }, jobqueue.Policy{})
+	reg.Add(func() jobqueue.Job { return &panics{} }, jobqueue.Policy{})
+	reg.Add(func() jobqueue.Job { return &dies{} }, jobqueue.Policy{})
+	reg.Add(func() jobqueue.Job { return &holds{} }, jobqueue.Policy{})
+	reg.Add(func() jobqueue.Job { return &once{} }, jobqueue.Policy{AtMostOnce: true})
+	return nil
+}
+
+// greet appends a line to a file.
+type greet struct{ Name string }
+
+func (*greet) Type() string { return "greet" }
+func (j *greet) Run(ctx context.Context) error {
+	c := jobqueue.FromContext(ctx)
+	return write("greeted", fmt.Sprintf("hello, %s of %s, attempt %d\n", j.Name, c.Domain, c.Attempt))
+}
+
+func write(path, line string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.WriteString(line)
+	return err
+}
+
+// page pushes a greet.
+type page struct{ group *jobqueue.Group }
+
+func (*page) Type() string { return "page" }
+func (j *page) Run(ctx context.Context) error {
+	_, err := j.group.Push(ctx, jobqueue.Spec{Job: &greet{Name: "child"}})
+	return err
+}
+
+type panics struct{}
+
+func (*panics) Type() string              { return "panics" }
+func (*panics) Run(context.Context) error { panic("oh\x1b[31m no") }
+
+// dies does its work and then, the first time, kills the process before the job is settled.
+type dies struct{}
+
+func (*dies) Type() string { return "dies" }
+func (*dies) Run(ctx context.Context) error {
+	_, err := os.Stat("worked")
+	if werr := write("worked", "worked\n"); werr != nil {
+		return werr
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		<-ctx.Done()
+	}
+	return nil
+}
+
+// holds says that it runs, by opening one named pipe, and goes on until another
+// is opened or, without one, until its context ends.
+type holds struct{ Started, End string }
+
+func (*holds) Type() string { return "holds" }
+func (j *holds) Run(ctx context.Context) error {
+	if err := write(j.Started, "started\n"); err != nil {
+		return err
+	}
+	if j.End != "" {
+		_, err := os.ReadFile(j.End)
+		return err
+	}
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// once kills its process whenever it runs, so it must run at most once.
+type once struct{}
+
+func (*once) Type() string { return "once" }
+func (*once) Run(ctx context.Context) error {
+	if err := write("worked", "worked\n"); err != nil {
+		return err
+	}
+	syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	<-ctx.Done()
+	return nil
+}

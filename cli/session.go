@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/config"
+	"github.com/wikifarm/jobqueue/handler"
+)
+
+// defaultFile holds the jobs of those who have no farm file.
+const defaultFile = "jobs.db"
+
+// A session is the farm, opened, with the program's jobs registered.
+type session struct {
+	*config.Queues
+	farm *config.Farm
+	reg  *jobqueue.Registry
+	log  *slog.Logger
+}
+
+// open loads the farm file and opens its backends. Without a farm file,
+// create says whether to make the SQLite file if there is none.
+func (e *env) open(c *cobra.Command, create bool) (*session, error) {
+	s := &session{reg: &jobqueue.Registry{}, log: slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))}
+	var err error
+	if s.farm, err = e.farm(create); err != nil {
+		return nil, err
+	}
+	s.farm.Logger = s.log
+	if s.Queues, err = s.farm.Open(c.Context(), s.reg); err != nil {
+		return nil, openStatus(err)
+	}
+	if err := e.register(s); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (e *env) farm(create bool) (*config.Farm, error) {
+	if e.config != "" {
+		farm, err := config.Load(e.config)
+		if err != nil {
+			return nil, &statusError{exitUsage, err}
+		}
+		return farm, nil
+	}
+	if !create {
+		if _, err := os.Stat(defaultFile); errors.Is(err, fs.ErrNotExist) {
+			return nil, usagef("there is no %s in the current directory; give --config FILE, or push a job first", defaultFile)
+		}
+	}
+	return config.SQLite(defaultFile), nil
+}
+
+// openStatus tells a store that cannot be reached from one that is not what it should be.
+func openStatus(err error) error {
+	if errors.Is(err, jobqueue.ErrInvalid) {
+		return &statusError{exitUsage, err}
+	}
+	return &statusError{exitStore, err}
+}
+
+func (e *env) register(s *session) error {
+	if e.app.Register != nil {
+		if err := e.app.Register(s.reg, s.Group); err != nil {
+			return fmt.Errorf("register the job types: %w", err)
+		}
+	}
+	if err := s.farm.AddHandlers(s.reg); err != nil {
+		return &statusError{exitUsage, err}
+	}
+	null := handler.Null(s.Group)
+	if !slices.Contains(s.reg.Types(), null().Type()) {
+		s.reg.Add(null, jobqueue.Policy{})
+	}
+	return nil
+}
+
+// home returns the domain that a flag or a line names or, if it names none, the farm's only one.
+func (s *session) home(domain string) (string, error) {
+	list := s.farm.Domains()
+	switch {
+	case domain != "" && !s.farm.Has(domain):
+		return "", usagef("domain %q is not one of the farm's, which are %s", domain, some(list))
+	case domain != "":
+		return domain, nil
+	case len(list) > 1:
+		return "", usagef("a domain is needed, one of the farm's: %s", some(list))
+	}
+	return s.Domain(), nil
+}
+
+// some enumerates the first few of a list.
+func some(list []string) string {
+	const most = 10
+	if len(list) > most {
+		return fmt.Sprintf("%s and %d more", enumerate(list[:most]), len(list)-most)
+	}
+	return enumerate(list)
+}
+
+// only returns a group that routes everything to one store, for what goes
+// store by store.
+func (s *session) only(b jobqueue.Backend) *jobqueue.Group {
+	r := s.Routes
+	r.Default, r.Types = b, nil
+	return jobqueue.NewGroup(s.Domain(), r)
+}
+
+// run makes a cobra RunE of a function that works on a session.
+func (e *env) run(create bool, f func(ctx context.Context, s *session) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, _ []string) (err error) {
+		s, err := e.open(c, create)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, s.Close()) }()
+		return f(c.Context(), s)
+	}
+}

@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/wikifarm/jobqueue"
+)
+
+func (e *env) show() *cobra.Command {
+	var f jobqueue.Filter
+	var group, asJSON bool
+	c := &cobra.Command{
+		Use:   "show",
+		Short: "Show how many jobs there are",
+		Long: `Show how many jobs are ready, delayed, claimed and abandoned, and how long the oldest
+ready one has been so: in all, and with --group for each domain and type.
+
+"no handler" means that this program cannot run the type: its jobs wait for one that can.`,
+		Args: noArgs,
+		RunE: nil,
+	}
+	c.Flags().BoolVar(&group, "group", false, "a line for each domain and type")
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
+	filterFlags(c, &f)
+	c.RunE = e.run(false, func(ctx context.Context, s *session) error {
+		rows, err := s.rows(ctx, f)
+		if err != nil {
+			return err
+		}
+		sum := total(rows)
+		switch out := c.OutOrStdout(); {
+		case asJSON:
+			return showJSON(out, rows, sum)
+		case group:
+			return showTable(out, rows, sum)
+		default:
+			return showTotal(out, rows, sum)
+		}
+	})
+	return c
+}
+
+// filterFlags are the flags by which jobs are chosen.
+func filterFlags(c *cobra.Command, f *jobqueue.Filter) {
+	c.Flags().StringVar(&f.Domain, "domain", "", "only those of this `domain`, also spelled --wiki")
+	c.Flags().StringVar(&f.Type, "type", "", "only those of this `type`")
+}
+
+// A row is what show says of one domain and type.
+type row struct {
+	Domain    string  `json:"domain,omitempty"`
+	Type      string  `json:"type,omitempty"`
+	Ready     int     `json:"ready"`
+	Delayed   int     `json:"delayed"`
+	Claimed   int     `json:"claimed"`
+	Abandoned int     `json:"abandoned"`
+	Oldest    float64 `json:"oldest"` // seconds
+	NoHandler bool    `json:"noHandler"`
+}
+
+// rows counts every store, so that jobs whose type is routed elsewhere by now are seen too.
+func (s *session) rows(ctx context.Context, f jobqueue.Filter) ([]row, error) {
+	byName := map[jobqueue.Name]*row{}
+	for _, st := range s.Stores {
+		counts, err := s.only(st.Backend).Counts(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range counts {
+			if f.Domain != "" && n.Domain != f.Domain || f.Type != "" && n.Type != f.Type || n.Total() == 0 {
+				continue
+			}
+			r := byName[n.Name]
+			if r == nil {
+				r = &row{Domain: n.Domain, Type: n.Type, NoHandler: !s.reg.Has(n.Type)}
+				byName[n.Name] = r
+			}
+			r.add(row{Ready: n.Ready, Delayed: n.Delayed, Claimed: n.Claimed, Abandoned: n.Abandoned, Oldest: n.Age.Seconds()})
+		}
+	}
+	rows := make([]row, 0, len(byName))
+	for _, r := range byName {
+		rows = append(rows, *r)
+	}
+	slices.SortFunc(rows, func(a, b row) int {
+		if c := strings.Compare(a.Domain, b.Domain); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Type, b.Type)
+	})
+	return rows, nil
+}
+
+func (r *row) add(o row) {
+	r.Ready += o.Ready
+	r.Delayed += o.Delayed
+	r.Claimed += o.Claimed
+	r.Abandoned += o.Abandoned
+	r.Oldest = max(r.Oldest, o.Oldest)
+}
+
+func (r *row) oldest() string {
+	if r.Ready == 0 {
+		return "-"
+	}
+	return time.Duration(r.Oldest * float64(time.Second)).Round(time.Second).String()
+}
+
+func total(rows []row) row {
+	var sum row
+	for _, r := range rows {
+		sum.add(r)
+	}
+	return sum
+}
+
+func showTotal(w io.Writer, rows []row, sum row) error {
+	if _, err := fmt.Fprintf(w, "ready %d, delayed %d, claimed %d, abandoned %d, oldest %s\n",
+		sum.Ready, sum.Delayed, sum.Claimed, sum.Abandoned, sum.oldest()); err != nil {
+		return err
+	}
+	var types []string
+	for _, r := range rows {
+		if r.NoHandler {
+			types = append(types, jobqueue.EscapeName(r.Type))
+		}
+	}
+	slices.Sort(types)
+	if types = slices.Compact(types); len(types) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "no handler: %s\n", enumerate(types))
+	return err
+}
+
+func showTable(w io.Writer, rows []row, sum row) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "DOMAIN\tTYPE\tREADY\tDELAYED\tCLAIMED\tABANDONED\tOLDEST\t")
+	line := func(domain, typ string, r row) {
+		note := ""
+		if r.NoHandler {
+			note = "no handler"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", domain, typ, r.Ready, r.Delayed, r.Claimed, r.Abandoned, r.oldest(), note)
+	}
+	for _, r := range rows {
+		line(jobqueue.EscapeName(r.Domain), jobqueue.EscapeName(r.Type), r)
+	}
+	line("total", "", sum)
+	return t.Flush()
+}
+
+func showJSON(w io.Writer, rows []row, sum row) error {
+	return printJSON(w, struct {
+		Queues []row `json:"queues"`
+		Total  row   `json:"total"`
+	}{rows, sum}, "  ")
+}

@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+// label returns a job's id as the commands show and take it: of a farm with
+// several backends it says which one, since each numbers its jobs by itself.
+func (s *session) label(b jobqueue.Backend, id string) string {
+	if len(s.Stores) > 1 {
+		for _, st := range s.Stores {
+			if st.Backend == b {
+				return st.Name + ":" + id
+			}
+		}
+	}
+	return id
+}
+
+// A part is what a filter asks of one store.
+type part struct {
+	*jobqueue.Group
+	backend jobqueue.Backend
+	f       jobqueue.Filter
+}
+
+// parts splits a filter whose ids are labels by store.
+func (s *session) parts(f jobqueue.Filter) ([]part, error) {
+	ids := map[string][]string{}
+	for _, label := range f.IDs {
+		name, id, err := s.unlabel(label)
+		if err != nil {
+			return nil, err
+		}
+		ids[name] = append(ids[name], id)
+	}
+	after, cursor := "", ""
+	if f.After != "" {
+		var err error
+		if after, cursor, err = s.unlabel(f.After); err != nil {
+			return nil, err
+		}
+	}
+	var parts []part
+	for _, st := range s.Stores {
+		if st.Name < after || len(f.IDs) > 0 && ids[st.Name] == nil {
+			continue
+		}
+		mine := f
+		mine.IDs, mine.After = ids[st.Name], ""
+		if st.Name == after {
+			mine.After = cursor
+		}
+		parts = append(parts, part{s.only(st.Backend), st.Backend, mine})
+	}
+	return parts, nil
+}
+
+// unlabel is the inverse of label.
+func (s *session) unlabel(label string) (store, id string, err error) {
+	if len(s.Stores) == 1 {
+		return s.Stores[0].Name, label, nil
+	}
+	var names []string
+	store, id, _ = strings.Cut(label, ":")
+	for _, st := range s.Stores {
+		if st.Name == store && id != "" {
+			return store, id, nil
+		}
+		names = append(names, st.Name)
+	}
+	return "", "", usagef("id %q must begin with the name of its backend and a colon; the backends are %s", label, enumerate(names))
+}

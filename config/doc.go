@@ -1,0 +1,43 @@
+// Package config reads the farm file: which domains there are, which
+// backends hold their jobs, and how each type of job is treated.
+//
+//	domains: [enwiki, dewiki]        # or domainsFile: wikis.txt, one a line
+//	backends:
+//	  main: {kind: sqlite, path: jobs.db}
+//	default: {backend: main, maxTries: 5}
+//	types:
+//	  sendMail:
+//	    timeout: 90s
+//	    handler: {exec: [/usr/bin/send-mail, --queue]}
+//
+// The file is YAML and is read strictly: a key that is not known is an
+// error. Paths are relative to the farm file. ${NAME} in a value, never in a key,
+// stands for an environment variable, which must be set; $${ is a literal ${.
+//
+// # Keys
+//
+//	domains      list of the domains; without one any domain is allowed
+//	domainsFile  file with a domain a line, # begins a comment; see Farm.Domains
+//	readOnly     a reason, which refuses push, pop, delete and requeue
+//	backends     name: kind (sqlite with path; memory)
+//	default      what holds for every type
+//	types        type: what holds for this one, over default
+//
+// default and types take the same keys:
+//
+//	backend      name of a backend; default's may be left out if there is only one
+//	dedupe       whether every job is deduplicated
+//	maxTries     how often a job is tried
+//	lease        how long a runner's claim lasts past its last heartbeat
+//	claimTTL     how long a claim of Queue.Pop lasts
+//	timeout      how long a run may take; or none
+//	keep         how long an abandoned job is kept; or forever
+//	backoff      first and most: the wait after the first failure, and the longest
+//	throttle     work items a second; 0 is no limit
+//	handler      exec: list of a program and its arguments
+//	exclude      types only: whether runners leave the type out unless it is asked for
+//
+// Each field of a type's policy comes from the first that says something
+// of it: types, default, the program's [jobqueue.Registry], the
+// defaults of [jobqueue.Policy]. A job's own Spec goes before all of them.
+package config

@@ -1,0 +1,160 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/wikifarm/jobqueue"
+)
+
+// A Farm is what a farm file says. It is safe for concurrent use once its fields are set.
+type Farm struct {
+	// Logger is told when the domains file cannot be used. Nil means slog.Default().
+	Logger *slog.Logger
+
+	path     string
+	readOnly string
+	backends map[string]backend
+	def      settings
+	types    map[string]settings
+	domains  domains
+}
+
+// Load reads a farm file of at most 1 MiB. The error joins one error for each mistake in it, each
+// naming the file, the line and what would be right.
+func Load(path string) (*Farm, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{path: path}
+	top, err := r.parse(data)
+	if err != nil {
+		return nil, err
+	}
+	if top == nil {
+		return nil, fmt.Errorf("%s: the file is empty, at least backends is needed", path)
+	}
+	f := &Farm{path: path}
+	f.read(r, top)
+	if len(r.errs) > 0 {
+		return nil, errors.Join(r.errs...)
+	}
+	return f, nil
+}
+
+// SQLite returns the farm of those who have no farm file: one SQLite file, any
+// domain, and the defaults for all else.
+func SQLite(path string) *Farm {
+	v := value{path, path}
+	return &Farm{
+		backends: map[string]backend{v.written: {kind: "sqlite", path: v}},
+		def:      settings{backend: &v},
+	}
+}
+
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxSize+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxSize {
+		return nil, fmt.Errorf("%s: the file is over %d bytes; long lists of domains go into a domainsFile", path, maxSize)
+	}
+	return data, nil
+}
+
+func (f *Farm) read(r *reader, top ast.Node) {
+	f.backends = map[string]backend{}
+	f.types = map[string]settings{}
+	var list, file ast.Node
+	r.section(top, "the farm file", section{
+		"domains":     func(n ast.Node) { list = n; f.domains.read(r, n) },
+		"domainsFile": func(n ast.Node) { file = n; f.domains.readFile(r, n) },
+		"readOnly": func(n ast.Node) {
+			if v, ok := r.text(n, "readOnly"); ok {
+				f.readOnly = v.text
+			}
+		},
+		"backends": func(n ast.Node) {
+			r.pairs(n, "backends", func(name string, at, n ast.Node) { f.readBackend(r, name, at, n) })
+		},
+		"default": func(n ast.Node) { f.def = r.settings(n, "default") },
+		"types": func(n ast.Node) {
+			r.pairs(n, "types", func(typ string, at, n ast.Node) {
+				if err := (jobqueue.Name{Domain: "d", Type: typ}).Check(); err != nil {
+					r.fail(at, "types: %v", err)
+				}
+				f.types[typ] = r.settings(n, "types."+jobqueue.EscapeName(typ))
+			})
+		},
+	})
+	if list != nil && file != nil {
+		r.fail(file, "give either domains or domainsFile")
+	}
+	if f.def.exclude != nil {
+		r.fail(f.def.line, "default.exclude would leave out every type, set it in types")
+	}
+	f.checkBackends(r, top)
+}
+
+func (f *Farm) checkBackends(r *reader, top ast.Node) {
+	if len(r.errs) > 0 && len(f.backends) == 0 {
+		return
+	}
+	names := slices.Sorted(maps.Keys(f.backends))
+	switch {
+	case len(names) == 0:
+		r.fail(top, "backends is missing; for one SQLite file write backends: {main: {kind: sqlite, path: jobs.db}}")
+		return
+	case f.def.backend == nil && len(names) == 1:
+		f.def.backend = &value{names[0], names[0]}
+	case f.def.backend == nil:
+		r.fail(top, "default.backend is missing, it must be one of %s", strings.Join(names, ", "))
+	}
+	check := func(what string, s settings) {
+		if s.backend == nil {
+			return
+		}
+		if _, ok := f.backends[s.backend.text]; !ok {
+			r.fail(s.line, "%s.backend must be one of %s, not %s", what, strings.Join(names, ", "), s.backend.show())
+		}
+	}
+	check("default", f.def)
+	for _, typ := range slices.Sorted(maps.Keys(f.types)) {
+		check("types."+jobqueue.EscapeName(typ), f.types[typ])
+	}
+}
+
+// Policy returns a function that gives the policy of each type: what the
+// farm file says under types, over its default, over reg's. It fits
+// [jobqueue.Routes.Policy].
+func (f *Farm) Policy(reg *jobqueue.Registry) func(typ string) jobqueue.Policy {
+	return func(typ string) jobqueue.Policy {
+		p := reg.Policy(typ)
+		f.def.over(&p)
+		if s, ok := f.types[typ]; ok {
+			s.over(&p)
+		}
+		return p
+	}
+}
+
+func (f *Farm) logger() *slog.Logger {
+	if f.Logger != nil {
+		return f.Logger
+	}
+	return slog.Default()
+}

@@ -1,0 +1,164 @@
+package config_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/wikifarm/jobqueue/config"
+)
+
+func TestMistakes(t *testing.T) {
+	t.Setenv("FARM_SECRET", "hunter2")
+	for _, test := range []struct{ file, want string }{
+		{"", "farm.yaml: the file is empty, at least backends is needed"},
+		{"# nothing\n", "farm.yaml: the file is empty, at least backends is needed"},
+		{"a\n", "farm.yaml:1: the farm file must be a mapping, key: value"},
+		{"[a]", "farm.yaml:1: the farm file must be a mapping, key: value"},
+		{"domains: [a]", "farm.yaml:1: backends is missing; for one SQLite file write backends: {main: {kind: sqlite, path: jobs.db}}"},
+		{memory + "domain: [a]", `farm.yaml:2: unknown key "domain" of the farm file, the keys are backends, default, domains, domainsFile, readOnly, types`},
+		{memory + "Domains: [a]", `farm.yaml:2: unknown key "Domains" of the farm file, write domains`},
+		{memory + "types:\n  mail:\n    maxtries: 3", `farm.yaml:4: unknown key "maxtries" of types.mail, write maxTries`},
+		{memory + "types: {a: {b: 1}}", `farm.yaml:2: unknown key "b" of types.a, the keys are backend, backoff, claimTTL, dedupe, exclude, handler, keep, lease, maxTries, throttle, timeout`},
+		{memory + "types: [a]", "farm.yaml:2: types must be a mapping, key: value"},
+		{memory + "types: {a: 3}", "farm.yaml:2: types.a must be a mapping, key: value"},
+		{memory + "types: {? [a] : {}}", "farm.yaml:2: found an invalid key for this map"},
+		{memory + "types:\n  ? |\n    a\n  : {}", "farm.yaml:3: a key of types must be a plain word"},
+		{memory + "types: {\"a\\nb\": {}}", `farm.yaml:2: types: invalid: type "a\nb" has a control character`},
+		{memory + "default: {<<: {}}", "farm.yaml:2: merge keys (<<) are not supported, write the keys out"},
+		{memory + "domains: a", "farm.yaml:2: domains must be a list, such as [a, b]"},
+		{memory + "domains: []", "farm.yaml:2: domains is empty, leave it out to allow any domain"},
+		{memory + "domains: [[a]]", "farm.yaml:2: a domain must be a single value"},
+		{memory + "domains:\n- a\n- ''", "farm.yaml:4: a domain is empty"},
+		{memory + "domains: [~]", "farm.yaml:2: a domain has no value"},
+		{memory + `domains: ["a\tb"]`, `farm.yaml:2: domains: "a\tb" is not 1 to 255 bytes of UTF-8 without control characters`},
+		{memory + "domains: [a]\ndomainsFile: farm.yaml", "farm.yaml:3: give either domains or domainsFile"},
+		{memory + "domainsFile: nowhere", "farm.yaml:2: domainsFile \"nowhere\": no such file or directory"},
+		{memory + "domainsFile: .", "farm.yaml:2: domainsFile \".\": is a directory"},
+		{"backends: {m: {}}", "farm.yaml:1: backends.m.kind is missing, it must be memory or sqlite"},
+		{"backends: {m: {kind: redis}}", `farm.yaml:1: backends.m.kind must be memory or sqlite, not "redis"`},
+		{"backends: {m: {kind: sqlite}}", "farm.yaml:1: backends.m.path is missing, it is the file to keep the jobs in"},
+		{"backends: {m: {kind: memory, path: a}}", "farm.yaml:1: backends.m: kind memory takes no path"},
+		{"backends: {m: {kind: sqlite, path: a, wal: no}}", `farm.yaml:1: unknown key "wal" of backends.m, the keys are kind, path`},
+		{"backends: {m: {kind: sqlite, path: a}, n: {kind: sqlite, path: ./a}}\ndefault: {backend: m}", "farm.yaml:1: backends.n.path is that of backends.m already"},
+		{"backends: {'a:b': {kind: memory}}", `farm.yaml:1: backends: the name "a:b" must not be empty or have colons or spaces`},
+		{"backends: {m: {kind: memory}, n: {kind: memory}}", "farm.yaml:1: default.backend is missing, it must be one of m, n"},
+		{memory + "default: {backend: x}", `farm.yaml:2: default.backend must be one of m, not "x"`},
+		{memory + "types:\n  a: {backend: x}", `farm.yaml:3: types.a.backend must be one of m, not "x"`},
+		{memory + "default: {exclude: true}", "farm.yaml:2: default.exclude would leave out every type, set it in types"},
+		{memory + "default: {maxTries: 0}", `farm.yaml:2: default.maxTries must be a whole number, at least 1, not "0"`},
+		{memory + "default: {maxTries: 1.5}", `farm.yaml:2: default.maxTries must be a whole number, at least 1, not "1.5"`},
+		{memory + "default: {maxTries: '${FARM_SECRET}'}", "farm.yaml:2: default.maxTries must be a whole number, at least 1, not \"${FARM_SECRET}\""},
+		{memory + "default: {dedupe: yes}", `farm.yaml:2: default.dedupe must be true or false, not "yes"`},
+		{memory + "default: {timeout: 90}", `farm.yaml:2: default.timeout must be a length of time of at least 1ms, such as 90s, 10m, 1h30m or 7d or none, not "90"`},
+		{memory + "default: {lease: none}", `farm.yaml:2: default.lease must be a length of time of at least 1ms, such as 90s, 10m, 1h30m or 7d, not "none"`},
+		{memory + "default: {lease: -1s}", `farm.yaml:2: default.lease must be a length of time of at least 1ms, such as 90s, 10m, 1h30m or 7d, not "-1s"`},
+		{memory + "default: {keep: never}", `farm.yaml:2: default.keep must be a length of time of at least 1ms, such as 90s, 10m, 1h30m or 7d or forever, not "never"`},
+		{memory + "default: {throttle: fast}", `farm.yaml:2: default.throttle must be a number of work items a second, 0 for no limit, not "fast"`},
+		{memory + "default: {throttle: -1}", `farm.yaml:2: default.throttle must be a number of work items a second, 0 for no limit, not "-1"`},
+		{memory + "default: {throttle: .inf}", `farm.yaml:2: default.throttle must be a number of work items a second, 0 for no limit, not ".inf"`},
+		{memory + "default: {backoff: 3s}", "farm.yaml:2: default.backoff must be a mapping, key: value"},
+		{memory + "default: {backoff: {first: 2h}}", "farm.yaml:2: default.backoff: first, 2h0m0s, must not be longer than most, 1h0m0s"},
+		{memory + "default: {handler: {http: a}}", `farm.yaml:2: unknown key "http" of default.handler, the keys are exec`},
+		{memory + "default: {handler: {exec: []}}", "farm.yaml:2: default.handler.exec must be a list of a program and its arguments"},
+		{memory + "default: {handler: {exec: mail}}", "farm.yaml:2: default.handler.exec must be a list, such as [a, b]"},
+		{memory + "default: {handler: {exec: [a, {b: c}]}}", "farm.yaml:2: default.handler.exec must be a single value"},
+		{memory + "readOnly: ''", "farm.yaml:2: readOnly is empty"},
+		{memory + "readOnly: ${FARM_NOT_SET}", "farm.yaml:2: readOnly: environment variable FARM_NOT_SET is not set; write $${ for a literal ${"},
+		{memory + "readOnly: ${FARM", "farm.yaml:2: readOnly: ${ must be followed by the name of an environment variable and }; write $${ for a literal ${"},
+		{memory + "readOnly: *x", `farm.yaml:2: no anchor "x"`},
+		{memory + "readOnly: &x *x", "farm.yaml:2: unexpected scalar value type"},
+		{memory + "readOnly: &x [*x]", "farm.yaml:2: readOnly must be a single value"},
+		{memory + "readOnly: a\nreadOnly: b", "farm.yaml:3: mapping key \"readOnly\" already defined at [2:1]"},
+		{memory + "readOnly: [a", "farm.yaml:2: sequence end token ']' not found"},
+		{memory + "---\na: b", "farm.yaml:3: a second document begins here, a farm file has one"},
+		{strings.Repeat("[", 100_000), "farm.yaml:1: nested deeper than 20"},
+		{strings.Repeat("- ", 100_000), "farm.yaml:1: nested deeper than 20"},
+		{strings.Repeat("#\n", 1<<20), "farm.yaml: the file is over 1048576 bytes; long lists of domains go into a domainsFile"},
+	} {
+		path := write(t, test.file)
+		_, err := config.Load(path)
+		got := "no error"
+		if err != nil {
+			got = strings.ReplaceAll(err.Error(), filepath.Dir(path)+"/", "")
+		}
+		if got != test.want {
+			t.Errorf("%.60q:\n got %s\nwant %s", test.file, got, test.want)
+		}
+	}
+}
+
+// All mistakes are told at once, each with its own line.
+func TestManyMistakes(t *testing.T) {
+	path := write(t, `domain: a
+backends:
+  m: {kind: memory, size: 3}
+default:
+  maxTries: none
+  lease: 5
+types:
+  mail: {backend: other, handler: {shell: x}}
+`)
+	_, err := config.Load(path)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	var lines []string
+	for _, line := range strings.Split(strings.ReplaceAll(err.Error(), path+":", ""), "\n") {
+		number, _, _ := strings.Cut(line, ":")
+		lines = append(lines, number)
+	}
+	if diff := cmp.Diff([]string{"1", "3", "5", "6", "8", "8"}, lines); diff != "" {
+		t.Errorf("lines of the mistakes (-want +got):\n%s\n%v", diff, err)
+	}
+}
+
+func TestMissingFile(t *testing.T) {
+	if _, err := config.Load(filepath.Join(t.TempDir(), "farm.yaml")); !os.IsNotExist(err) {
+		t.Errorf("Load = %v, want that there is no such file", err)
+	}
+}
+
+// Aliases cost nothing: each of 30 lists holds the one before it ten times.
+func TestAliasBomb(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(memory + "domains:\n- &a0 x\n")
+	for i := range 30 {
+		fmt.Fprintf(&b, "- &a%d [%s]\n", i+1, strings.Repeat(fmt.Sprintf("*a%d,", i), 10))
+	}
+	_, err := config.Load(write(t, b.String()))
+	if err == nil || !strings.Contains(err.Error(), "a domain must be a single value") {
+		t.Errorf("Load = %v, want that a list is no domain", err)
+	}
+}
+
+// A farm file never makes Load panic or hang, and every mistake is one line that names the file.
+func FuzzConfig(f *testing.F) {
+	for _, seed := range []string{
+		memory + "default: {maxTries: 7, timeout: none, handler: {exec: [a, b]}}",
+		"domains: [a, b]\nbackends: {m: {kind: sqlite, path: a.db}}\ntypes: {a: {throttle: 0.5, backoff: {first: 1s}}}",
+		memory + "domains: &x\n  - a\n  - |\n    b\ndefault: *x\n? c\n: !!str d\n",
+		"a: &a [*a, ${HOME}]\n---\n<<: {}\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(dir, "farm.yaml")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := config.Load(path)
+		if err == nil {
+			return
+		}
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			if !strings.HasPrefix(line, path+":") {
+				t.Errorf("a mistake does not begin with the file: %q", line)
+			}
+		}
+	})
+}
