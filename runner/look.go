@@ -1,0 +1,121 @@
+package runner
+
+import (
+	"slices"
+	"time"
+
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/runner/schedule"
+)
+
+// A look is what is ready and may be run.
+type look struct {
+	queues    []jobqueue.Name
+	stores    []*store // of each queue
+	throttled bool     // some types were left out because they must wait
+}
+
+// look asks the stores which queues are ready, or uses what they said a moment ago.
+func (f *fetcher) look() (l look) {
+	now := time.Now()
+	f.looked = now
+	var domains map[string]bool
+	var names []jobqueue.Name
+	for _, s := range f.r.stores {
+		if s.again != nil || s.err != nil && now.Before(s.retryAt) || s.settler.failing() || s.inHand.Load() >= maxInHand {
+			continue
+		}
+		if len(s.ready) == 0 || now.Sub(s.looked) > readyTime {
+			if domains == nil {
+				domains, names = f.wanted()
+			}
+			f.ask(s, domains, names)
+		}
+		for _, n := range s.ready {
+			if !f.jobType(s, n.Type).gate.closedUntil(now).IsZero() {
+				l.throttled = true
+				continue
+			}
+			l.queues = append(l.queues, n)
+			l.stores = append(l.stores, s)
+		}
+	}
+	return l
+}
+
+// manyNames is up to how many names a store is asked about one by one.
+const manyNames = 1000
+
+// wanted returns the domains to serve, empty for all, and all names if these are known and few.
+func (f *fetcher) wanted() (map[string]bool, []jobqueue.Name) {
+	domains := map[string]bool{}
+	if f.r.o.Domains == nil {
+		return domains, nil
+	}
+	types := f.r.o.Types
+	// No type has an empty name; only a fallback takes it.
+	if len(types) == 0 && !f.r.reg.Has("") {
+		types = f.r.reg.Types()
+	}
+	var names []jobqueue.Name
+	for _, d := range f.r.o.Domains() {
+		domains[d] = true
+		for _, t := range types {
+			names = append(names, jobqueue.Name{Domain: d, Type: t})
+		}
+	}
+	if len(domains) == 0 {
+		domains[""] = true // no domain at all is not every domain
+	}
+	if len(names) > manyNames {
+		names = nil
+	}
+	return domains, names
+}
+
+// ask asks one store which of the wanted queues are ready.
+func (f *fetcher) ask(s *store, domains map[string]bool, names []jobqueue.Name) {
+	if f.r.readOnly != nil {
+		s.heard(f.r.readOnly)
+		return
+	}
+	ctx, cancel := s.call()
+	defer cancel()
+	var ready []jobqueue.Name
+	for b, err := range s.group.Ready(ctx, names...) {
+		if err != nil {
+			s.heard(err)
+			return
+		}
+		if (len(domains) == 0 || domains[b.Domain]) && f.r.group.Backend(b.Type) == s.backend && f.runs(b.Type) {
+			ready = append(ready, b.Name)
+		}
+	}
+	slices.SortFunc(ready, schedule.Compare)
+	s.ready, s.looked = ready, time.Now()
+	if s.err == nil || len(ready) == 0 {
+		s.heard(nil)
+	}
+}
+
+// runs reports whether jobs of a type are to be run.
+func (f *fetcher) runs(typ string) bool {
+	if f.asked != nil {
+		return f.asked[typ] && f.r.reg.Has(typ)
+	}
+	return f.r.reg.Has(typ) && !f.r.group.Excluded(typ)
+}
+
+// jobType returns what is known about a type. Its policy is asked for once.
+func (f *fetcher) jobType(s *store, typ string) *jobType {
+	t := f.types[typ]
+	if t == nil {
+		t = &jobType{name: typ, policy: s.group.Policy(typ)}
+		t.policy.Lease = max(t.policy.Lease, time.Millisecond)
+		if t.policy.Rate > 0 && !f.r.o.NoThrottle {
+			t.gate = &gate{rate: t.policy.Rate}
+		}
+		f.types[typ] = t
+	}
+	return t
+}
