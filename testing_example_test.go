@@ -3,13 +3,16 @@ package jobqueue_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/queuememory"
+	"github.com/wikifarm/jobqueue/queuetest"
 	"github.com/wikifarm/jobqueue/runner"
 )
 
@@ -129,6 +132,35 @@ func TestPurgeFails(t *testing.T) {
 		time.Sleep(time.Until(jobs[0].ReadyAt))
 		if r := w.run(t); r.Counts.Done != 1 {
 			t.Errorf("run = %v, want it done", r)
+		}
+	})
+}
+
+// The first call of each kind takes effect and its answer gets lost, as when a
+// connection breaks; no job is doubled for it, and none runs twice.
+func TestPurgeWhenAnswersGetLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := []string{"push", "pop", "settle"}
+		lost := queuetest.After(fmt.Errorf("%w: connection reset", jobqueue.ErrUnavailable))
+		var once sync.Map
+		w := newWiki(queuetest.Faulty(queuememory.New(), func(op string) error {
+			if _, again := once.LoadOrStore(op, true); again || !slices.Contains(calls, op) {
+				return nil
+			}
+			return lost
+		}))
+		w.push(t, jobqueue.Spec{Job: &Purge{URL: "/a"}}, jobqueue.Spec{Job: &Purge{URL: "/b"}})
+		w.run(t)
+		if want := []string{"/a", "/b"}; !slices.Equal(w.dropped, want) {
+			t.Errorf("dropped %q, want %q", w.dropped, want)
+		}
+		if jobs := w.jobs(t); len(jobs) != 0 {
+			t.Errorf("jobs = %v, want none", jobs)
+		}
+		for _, op := range calls {
+			if _, called := once.Load(op); !called {
+				t.Errorf("no answer of %s got lost", op)
+			}
 		}
 	})
 }
