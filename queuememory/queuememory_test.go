@@ -11,3 +11,7 @@ import (
 func open(testing.TB) jobqueue.Backend { return queuememory.New() }
 
 func TestBackend(t *testing.T) { queuetest.TestBackend(t, open) }
+
+func FuzzBackend(f *testing.F) { queuetest.FuzzBackend(f, open) }
+
+func BenchmarkBackend(b *testing.B) { queuetest.BenchmarkBackend(b, open) }

@@ -48,9 +48,9 @@ func testDeleteClaimed(t *tester) {
 
 func testDeleteLimit(t *tester) {
 	ids := t.stores(jobs(1, 5)...)
-	t.deletes(2, jobqueue.Filter{Limit: 2})
-	t.deletes(1, jobqueue.Filter{Limit: 1, After: ids[3]})
-	t.hands(3, 4)
+	t.deletes(2, jobqueue.Filter{Limit: 2, IDs: ids[:4]})
+	t.deletes(1, jobqueue.Filter{Limit: 5, After: ids[3]})
+	t.counts(2, 0, 0, 0)
 }
 
 func testDeleteMany(t *tester) {
@@ -145,8 +145,9 @@ func testRequeueLimit(t *tester) {
 	t.stores(jobs(1, 5)...)
 	t.settle(each(t.pop(5), abandon(nil, time.Hour))...)
 	t.requeues(2, jobqueue.Filter{Limit: 2})
-	t.hands(1, 2)
-	t.counts(0, 0, 2, 3)
+	t.counts(2, 0, 0, 3)
+	t.requeues(3, jobqueue.Filter{Limit: 9})
+	t.counts(5, 0, 0, 0)
 }
 
 func testRequeueNotPruned(t *tester) {

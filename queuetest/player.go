@@ -1,0 +1,345 @@
+package queuetest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/queuememory"
+)
+
+// A player plays one history on a backend and on the model.
+type player struct {
+	*testing.T
+	b      jobqueue.Backend
+	model  jobqueue.Backend
+	queues [2]jobqueue.Name
+	ids    map[string]string // of the model's jobs, by the backend's
+	native map[string]string // the other way round
+	number int               // of the last job
+	now    time.Duration     // how far the clocks were moved
+	log    []string          // what was done so far
+
+	pushes  []pushCall
+	pops    []popCall
+	claims  []*twoClaims
+	settled []settlement
+}
+
+type pushCall struct {
+	id      uuid.UUID
+	records []jobqueue.Record
+	at      time.Duration
+}
+
+type popCall struct {
+	lease jobqueue.Lease
+	wants []jobqueue.Want // the backend's
+	model []jobqueue.Want
+	at    time.Duration
+}
+
+// twoClaims is one claim on both backends.
+type twoClaims struct{ b, model *jobqueue.Claim }
+
+type settlement struct {
+	c  *twoClaims
+	o  jobqueue.Outcome
+	at time.Duration
+}
+
+func newPlayer(t *testing.T, b jobqueue.Backend) *player {
+	domain := "fuzz-" + uuid.NewString()
+	p := &player{
+		T: t, b: b, model: queuememory.New(), ids: map[string]string{}, native: map[string]string{},
+		queues: [2]jobqueue.Name{{Domain: domain, Type: "a"}, {Domain: domain, Type: "b"}},
+	}
+	if _, ok := b.(Clock); !ok {
+		t.Fatalf("%T has no method Shift(time.Duration)", b)
+	}
+	p.maintain()
+	return p
+}
+
+func (p *player) both() []jobqueue.Backend { return []jobqueue.Backend{p.b, p.model} }
+
+// Fatalf ends the test with all that was done.
+func (p *player) Fatalf(format string, args ...any) {
+	p.Helper()
+	p.T.Fatalf("after %s: %s", strings.Join(p.log, ", "), fmt.Sprintf(format, args...))
+}
+
+func (p *player) ok(err error, op string) {
+	p.Helper()
+	if err != nil {
+		p.Fatalf("%s: %v", op, err)
+	}
+}
+
+// counts returns the jobs of both queues in the model.
+func (p *player) counts() []jobqueue.Counts {
+	c, err := p.model.Counts(p.Context(), p.queues[:]...)
+	p.ok(err, "Counts of the model")
+	return c
+}
+
+// pop pops one or all of one queue, or all of both.
+func (p *player) pop(n int) {
+	if c := p.counts(); c[0].Claimed+c[1].Claimed == 0 {
+		p.maintain() // Whether a look at a store without claims is a sweep is for the store to say.
+	}
+	most := []int{1, 2, 4, 1000}[n%4]
+	wants := []jobqueue.Want{{Name: p.queues[n/4%2], Max: most}}
+	if n/8%2 == 1 {
+		wants = []jobqueue.Want{{Name: p.queues[0], Max: 1000}, {Name: p.queues[1], Max: 1000}}
+	}
+	c := popCall{p.lease(), wants, wants, p.now}
+	ready := p.counts()[n/4%2].Ready
+	got, err := p.b.Pop(p.Context(), c.lease, c.wants...)
+	p.ok(err, "Pop")
+	if len(wants) == 1 && ready >= most {
+		// Which jobs come first is for the rows of the suite to say; the model follows.
+		if len(got) != most {
+			p.Fatalf("Pop handed out %d jobs of %d, want %d", len(got), ready, most)
+		}
+		c.model = nil
+		for _, claim := range got {
+			if s := p.modelState(claim.ID); s != jobqueue.Ready {
+				p.Fatalf("Pop handed out job %s, which is %v in the model", claim.Params, s)
+			}
+			c.model = append(c.model, jobqueue.Want{Name: claim.Name, ID: p.ids[claim.ID]})
+		}
+	}
+	p.popped(c, got)
+}
+
+func (p *player) lease() jobqueue.Lease {
+	return jobqueue.Lease{Token: uuid.New(), TTL: fuzzLease, Owner: "fuzz"}
+}
+
+func (p *player) modelState(id string) (s jobqueue.State) {
+	for e, err := range p.model.List(p.Context(), jobqueue.Filter{IDs: []string{p.ids[id]}}) {
+		p.ok(err, "List of the model")
+		s = e.State
+	}
+	return s
+}
+
+func (p *player) popByID(n int) {
+	for e, err := range p.model.List(p.Context(), jobqueue.Filter{}) {
+		p.ok(err, "List of the model")
+		if n--; n < 0 {
+			want := jobqueue.Want{Name: e.Name, Max: 1, ID: p.native[e.ID]}
+			c := popCall{p.lease(), []jobqueue.Want{want}, []jobqueue.Want{{Name: e.Name, Max: 1, ID: e.ID}}, p.now}
+			got, err := p.b.Pop(p.Context(), c.lease, c.wants...)
+			p.ok(err, "Pop")
+			p.popped(c, got)
+			return
+		}
+	}
+}
+
+func (p *player) repeatPop(n int) {
+	if c, ok := pick(p.pops, n); ok && p.now-c.at < memory {
+		got, err := p.b.Pop(p.Context(), c.lease, c.wants...)
+		p.ok(err, "Pop")
+		p.popped(c, got)
+	}
+}
+
+// popped lets the model pop too, and compares what it hands out with what the backend did.
+func (p *player) popped(c popCall, got []*jobqueue.Claim) {
+	want, err := p.model.Pop(p.Context(), c.lease, c.model...)
+	p.ok(err, "Pop of the model")
+	byID := map[string]*jobqueue.Claim{}
+	for _, w := range want {
+		byID[w.ID] = w
+	}
+	for _, g := range got {
+		w := byID[p.ids[g.ID]]
+		if w == nil {
+			p.Fatalf("Pop handed out job %s, the model does not", g.Params)
+		}
+		if a, b := describeClaim(g), describeClaim(w); a != b {
+			p.Fatalf("Pop = %s, want %s", a, b)
+		}
+		delete(byID, w.ID)
+		p.claims = append(p.claims, &twoClaims{g, w})
+	}
+	for _, w := range byID {
+		p.Fatalf("Pop did not hand out job %s, the model does", w.Params)
+	}
+	if len(got) > 0 {
+		p.pops = append(p.pops, c)
+	}
+}
+
+func describeClaim(c *jobqueue.Claim) string {
+	return fmt.Sprintf("job %s of %v: root %v, %d failures, %d expiries, error %q, superseded %v",
+		c.Params, c.Name, describeRoot(c.Root), c.Failures, c.Expiries, c.LastError, c.Superseded)
+}
+
+func describeRoot(r jobqueue.Root) string {
+	if r.Key == "" {
+		return "none"
+	}
+	return r.Key + " of " + r.Time.UTC().Format(time.RFC3339Nano)
+}
+
+func (p *player) settle(n int, o jobqueue.Outcome) {
+	if c, ok := pick(p.claims, n); ok {
+		p.settleBoth(settlement{c, o, p.now})
+	}
+}
+
+func (p *player) repeatSettle(n int) {
+	if s, ok := pick(p.settled, n); ok {
+		p.settleBoth(s)
+	}
+}
+
+func (p *player) settleBoth(s settlement) {
+	for _, before := range p.settled {
+		if before.c.b.Token == s.c.b.Token && before.c.b.ID == s.c.b.ID && p.now-before.at > memory {
+			return // It may be forgotten by now.
+		}
+	}
+	s.at = p.now
+	p.settled = append(p.settled, s)
+	o := s.o
+	o.Claim = s.c.b
+	got, err := p.b.Settle(p.Context(), o)
+	p.ok(err, "Settle")
+	o.Claim = s.c.model
+	want, err := p.model.Settle(p.Context(), o)
+	p.ok(err, "Settle of the model")
+	if len(got) != len(want) {
+		p.Fatalf("Settle of job %s lost %d claims, want %d", s.c.b.Params, len(got), len(want))
+	}
+}
+
+func (p *player) settleStale(n int) {
+	if c, ok := pick(p.claims, n); ok {
+		s := twoClaims{stray(c.b), c.model}
+		s.model = stray(c.model)
+		p.settleBoth(settlement{&s, everyWay(nil)[n%4], p.now})
+	}
+}
+
+func (p *player) extend(n int) {
+	if c, ok := pick(p.claims, n); ok {
+		got, err := p.b.Extend(p.Context(), fuzzLease, c.b.Token)
+		p.ok(err, "Extend")
+		want, err := p.model.Extend(p.Context(), fuzzLease, c.b.Token)
+		p.ok(err, "Extend of the model")
+		if !slices.Equal(got, want) {
+			p.Fatalf("Extend of the claim of job %s lost %v, want %v", c.b.Params, got, want)
+		}
+	}
+}
+
+func (p *player) maintain() {
+	got, err := p.b.Maintain(p.Context())
+	p.ok(err, "Maintain")
+	want, err := p.model.Maintain(p.Context())
+	p.ok(err, "Maintain of the model")
+	if got.Pruned != want.Pruned {
+		p.Fatalf("Maintain pruned %d jobs, want %d", got.Pruned, want.Pruned)
+	}
+}
+
+// change deletes or requeues one job, or those of a queue in one state.
+func (p *player) change(op string, do func(jobqueue.Backend, context.Context, jobqueue.Filter) (int, error), n int) {
+	q := p.queues[n/4%2]
+	mine := jobqueue.Filter{Domain: q.Domain, Type: q.Type}
+	if n >= 8 {
+		mine.States = []jobqueue.State{jobqueue.State(1 + n%4)}
+	}
+	theirs := mine
+	if e, ok := pick(p.stored(), n); ok && n < 4 {
+		mine = jobqueue.Filter{IDs: []string{p.native[e.ID]}, States: jobqueue.States()}
+		theirs = jobqueue.Filter{IDs: []string{e.ID}, States: jobqueue.States()}
+	}
+	got, err := do(p.b, p.Context(), mine)
+	p.ok(err, op)
+	want, err := do(p.model, p.Context(), theirs)
+	p.ok(err, op+" of the model")
+	if got != want {
+		p.Fatalf("%s of %+v = %d, want %d", op, mine, got, want)
+	}
+}
+
+func (p *player) mark(n int) {
+	m := jobqueue.Mark{Name: p.queues[0], Key: key(n % 2)}
+	if n/2%4 > 0 {
+		m.Time = day(n / 2 % 4)
+	}
+	var times [2]string
+	for i, b := range p.both() {
+		at, err := b.MarkRoots(p.Context(), m)
+		p.ok(err, "MarkRoots")
+		times[i] = at[0].UTC().String()
+	}
+	if times[0] != times[1] {
+		p.Fatalf("MarkRoots(%+v) = %s, want %s", m, times[0], times[1])
+	}
+}
+
+func (p *player) ready(n int) {
+	var names [2][]string
+	for i, b := range p.both() {
+		for r, err := range b.Ready(p.Context(), p.queues[:n%3]...) {
+			if p.ok(err, "Ready"); r.Domain == p.queues[0].Domain {
+				names[i] = append(names[i], r.Type)
+			}
+		}
+		slices.Sort(names[i])
+	}
+	if !slices.Equal(names[0], names[1]) {
+		p.Fatalf("Ready yields %v, want %v", names[0], names[1])
+	}
+}
+
+// stored returns what the model holds.
+func (p *player) stored() (entries []jobqueue.Entry) {
+	for e, err := range p.model.List(p.Context(), jobqueue.Filter{}) {
+		p.ok(err, "List of the model")
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// compare compares all that is stored and the counts.
+func (p *player) compare() {
+	p.Helper()
+	var got, want []string
+	for e, err := range p.b.List(p.Context(), jobqueue.Filter{Domain: p.queues[0].Domain}) {
+		p.ok(err, "List")
+		got = append(got, describeEntry(e, p.ids[e.ID]))
+	}
+	for _, e := range p.stored() {
+		want = append(want, describeEntry(e, e.ID))
+	}
+	if a, b := strings.Join(got, "\n"), strings.Join(want, "\n"); a != b {
+		p.Fatalf("the backend holds\n%s\nwant\n%s", a, b)
+	}
+	counts, err := p.b.Counts(p.Context(), p.queues[:]...)
+	p.ok(err, "Counts")
+	for i, w := range p.counts() {
+		if w.Age = counts[i].Age; counts[i] != w {
+			p.Fatalf("Counts = %+v, want %+v", counts[i], w)
+		}
+	}
+}
+
+func describeEntry(e jobqueue.Entry, id string) string {
+	return fmt.Sprintf("%s %s %s %v: root %v, %d failures, %d expiries, error %q, deduplicated %v, owner %q, kept for ever %v",
+		id, e.Name, e.Params, e.State, describeRoot(e.Root), e.Failures, e.Expiries, e.LastError,
+		e.Digest != jobqueue.Digest{}, e.Owner, e.PruneAt.IsZero())
+}
