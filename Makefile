@@ -1,4 +1,4 @@
-.PHONY: demo test check bench fuzz build
+.PHONY: demo test check bench fuzz soak build
 
 # The main job on real input: a farm made of the Go source tree, in ./demo.
 demo:
@@ -16,6 +16,10 @@ check: test
 
 bench:
 	go test -run '^$$' -bench . ./...
+
+# Real processes against one store, for a minute, with limits on how long anyone may wait.
+soak:
+	SOAK=60s go test -count=1 -v ./soak
 
 # How long each fuzz target runs.
 FUZZTIME = 30s
