@@ -21,8 +21,8 @@ func gofarm(t *testing.T, dir string, status int, args ...string) string {
 
 func TestDemo(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "farm")
-	for range 2 { // it may be made anew
-		out := gofarm(t, dir, 0, "demo", "--below", "encoding")
+	for _, part := range []string{"container", "encoding"} { // it may be made anew
+		out := gofarm(t, dir, 0, "demo", "--below", part)
 		if strings.Contains(out, "WRONG") || !strings.Contains(out, "true   the queue is empty") {
 			t.Errorf("demo printed\n%s\nwant that all is true", out)
 		}

@@ -72,8 +72,8 @@ func (f *files) runjobs(ctx context.Context, out io.Writer, most int) error {
 	if status := cli.Execute(cmd); status != 0 {
 		return fmt.Errorf("runjobs ended with status %d, see %s", status, f.log())
 	}
-	if err := ctx.Err(); err != nil {
-		return err
+	if ctx.Err() != nil { // runjobs stopped in good order, with jobs left
+		return context.Cause(ctx)
 	}
 	_, err := f.store.writer.ExecContext(ctx, "insert into drains (seconds) values (?)", time.Since(start).Seconds())
 	return err
