@@ -8,16 +8,21 @@ import (
 
 // A state is what a waiting job may take over from its duplicates.
 type state struct {
-	release int64 // 0: it is ready
-	root    root
-	moved   bool // release has changed
-	rooted  bool // root has changed
+	release  int64 // 0: it is ready
+	position int64 // where it has become ready, if it has
+	root     root
+	moved    bool // release has changed
+	rooted   bool // root has changed
 }
 
-// takeOver lets s stand for a record that is dropped, and reports whether it took over the root.
-func (s *state) takeOver(release int64, r root) (taken bool) {
+// takeOver lets s stand for a record that is dropped, and reports whether it
+// took over the root. The number that the record does not need is its place in line.
+func (s *state) takeOver(release int64, r root, number int64) (taken bool) {
 	if s.release != 0 && release < s.release {
 		s.release, s.moved = release, true
+		if release == 0 {
+			s.position = number
+		}
 	}
 	switch {
 	case s.root.key == "":
@@ -46,11 +51,14 @@ func (p *pushing) dedupe() error {
 			// Its twin comes first in this very push and is not written yet. Its own mark moves all the same.
 			p.mark(place)
 			s = &state{release: p.release[place], root: p.root[place]}
-			if s.takeOver(p.release[i], p.root[i]) {
+			if s.takeOver(p.release[i], p.root[i], p.first+int64(i)) {
 				p.mark(i)
 			}
 			p.release[place], p.root[place] = s.release, s.root
-		} else if s.takeOver(p.release[i], p.root[i]) {
+			if s.position != 0 {
+				p.late, p.lateAt = append(p.late, p.twin[i]), append(p.lateAt, s.position)
+			}
+		} else if s.takeOver(p.release[i], p.root[i], p.first+int64(i)) {
 			p.mark(i)
 		}
 	}
@@ -104,12 +112,12 @@ func (p *pushing) findTwins() error {
 }
 
 func (p *pushing) writeWaiting() error {
-	var ready, delayed, releases, rooted, times []int64
+	var ready, positions, delayed, releases, rooted, times []int64
 	var keys []string
 	for id, s := range p.waiting {
 		switch {
 		case s.moved && s.release == 0:
-			ready = append(ready, id)
+			ready, positions = append(ready, id), append(positions, s.position)
 		case s.moved:
 			delayed, releases = append(delayed, id), append(releases, s.release)
 		}
@@ -130,11 +138,20 @@ func (p *pushing) writeWaiting() error {
 	if len(ready) == 0 {
 		return nil
 	}
-	slices.Sort(ready)
 	if _, err := p.Exec("later_delete", Numbers(ready)); err != nil {
 		return err
 	}
-	return p.putBack(ready, column(len(ready), p.now))
+	return p.lineUp(positions, ready)
+}
+
+// lineUp makes jobs ready, which are nowhere, at positions.
+func (p *pushing) lineUp(positions, ids []int64) error {
+	n := len(ids)
+	zeros := make([]int64, n)
+	if err := p.ExecEach("job_change", zeros, zeros, make([]string, n), positions, ids); err != nil {
+		return err
+	}
+	return p.ExecEach("ready_put", column(n, p.now), ids)
 }
 
 // putBack makes jobs ready, which are nowhere, at the back of their queues.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -81,6 +82,8 @@ type pushing struct {
 	twin    []int64          // by place: the number of the job that stays, or 0
 	waiting map[int64]*state // jobs from earlier pushes that have duplicates here
 	marks   map[markKey]int64
+
+	late, lateAt []int64 // jobs of this push that a duplicate made ready, and their places in line
 }
 
 type root struct {
@@ -184,6 +187,7 @@ func (p *pushing) store() error {
 		rootKeys, rootTimes = append(rootKeys, p.root[i].key), append(rootTimes, p.root[i].time)
 		digests = append(digests, digestBytes(&r.Digest))
 		switch k := len(lasts) - 1; {
+		case slices.Contains(p.late, id):
 		case p.release[i] != 0:
 			delayed, releases = append(delayed, id), append(releases, p.release[i])
 		case k >= 0 && lasts[k] == id-1:
@@ -198,6 +202,9 @@ func (p *pushing) store() error {
 	}
 	if err == nil && len(delayed) > 0 {
 		err = p.ExecEach("later_put", releases, delayed)
+	}
+	if err == nil && len(p.late) > 0 {
+		err = p.lineUp(p.lateAt, p.late)
 	}
 	return err
 }

@@ -26,7 +26,8 @@ var statements = func() map[string]string {
 	files, _ := fs.Glob(sqlFiles, "sql/*.sql")
 	for _, f := range files {
 		text, _ := sqlFiles.ReadFile(f)
-		texts[strings.TrimSuffix(strings.TrimPrefix(f, "sql/"), ".sql")] = string(text)
+		// The driver keeps a statement prepared only if nothing follows it, not even a line feed.
+		texts[strings.TrimSuffix(strings.TrimPrefix(f, "sql/"), ".sql")] = strings.TrimRight(string(text), "; \n")
 	}
 	return texts
 }()

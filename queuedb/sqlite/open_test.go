@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"database/sql"
 	"path/filepath"
 	"testing"
 
@@ -9,12 +10,14 @@ import (
 
 func open(t testing.TB) *sqlite.Backend {
 	t.Helper()
-	return openFile(t, filepath.Join(t.TempDir(), "jobs.db"))
+	return openFile(t, newFile(t), nil)
 }
 
-func openFile(t testing.TB, path string) *sqlite.Backend {
+func newFile(t testing.TB) string { return filepath.Join(t.TempDir(), "jobs.db") }
+
+func openFile(t testing.TB, path string, o *sqlite.Options) *sqlite.Backend {
 	t.Helper()
-	b, err := sqlite.Open(path, nil)
+	b, err := sqlite.Open(path, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,4 +27,22 @@ func openFile(t testing.TB, path string) *sqlite.Backend {
 		}
 	})
 	return b
+}
+
+// raw opens a file with nothing but SQLite.
+func raw(t testing.TB, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func execute(t testing.TB, db *sql.DB, text string, args ...any) {
+	t.Helper()
+	if _, err := db.Exec(text, args...); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/wikifarm/jobqueue"
 )
@@ -16,9 +17,6 @@ var migrationFiles embed.FS
 // applicationID marks a file as one of this package: "jobq".
 const applicationID = 0x6a6f6271
 
-// format is what this program writes, and the newest it migrates to. It is the number of migrations.
-var format = len(Migrations())
-
 // A Migration is one step from a format to the next.
 type Migration struct {
 	Format int    // that it leads to
@@ -26,7 +24,10 @@ type Migration struct {
 }
 
 // Migrations returns every migration in order, for people to read.
-func Migrations() []Migration {
+func Migrations() []Migration { return slices.Clone(migrations) }
+
+// migrations lead from an empty file to the format of this program, which is their number.
+var migrations = func() []Migration {
 	files, _ := fs.Glob(migrationFiles, "migrations/*.sql")
 	all := make([]Migration, len(files))
 	for i, f := range files {
@@ -34,7 +35,7 @@ func Migrations() []Migration {
 		all[i] = Migration{Format: i + 1, SQL: string(text)}
 	}
 	return all
-}
+}()
 
 // A Status says how a file and this program fit together.
 type Status struct {
@@ -54,7 +55,7 @@ func MigrationStatus(ctx context.Context, path string) (Status, error) {
 		return Status{}, gone(ctx)
 	}
 	if info, err := os.Stat(path); os.IsNotExist(err) || err == nil && info.Size() == 0 {
-		return Status{Newest: format}, nil
+		return Status{Newest: len(migrations)}, nil
 	}
 	c, err := dial(path, "busy_timeout(5000)", "query_only(1)")
 	if err != nil {
@@ -66,7 +67,7 @@ func MigrationStatus(ctx context.Context, path string) (Status, error) {
 }
 
 func (c *conn) status(path string) (s Status, err error) {
-	s.Newest = format
+	s.Newest = len(migrations)
 	id, err := c.value("pragma application_id")
 	if err != nil {
 		return s, err
@@ -86,7 +87,9 @@ func (c *conn) status(path string) (s Status, err error) {
 		return s, err
 	}
 	oldest, err := c.value("select oldest from meta")
-	s.Format, s.Oldest = int(f), int(oldest)
+	if s.Format, s.Oldest = int(f), int(oldest); err == nil && s.Format < 1 {
+		err = fmt.Errorf("%w: %s has format %d, which there is not", jobqueue.ErrInvalid, path, s.Format)
+	}
 	return s, err
 }
 
@@ -110,11 +113,11 @@ func Migrate(ctx context.Context, path string) error {
 		return err
 	}
 	defer c.close()
-	return classify(path, c.migrate(ctx, path, 0))
+	return classify(path, c.migrate(ctx, path))
 }
 
-// migrate runs what a file lacks if its format is at least from, and checks that it fits then.
-func (c *conn) migrate(ctx context.Context, path string, from int) error {
+// migrate runs what a file lacks, and checks that it fits then.
+func (c *conn) migrate(ctx context.Context, path string) error {
 	s, err := c.status(path)
 	if err != nil {
 		return err
@@ -125,7 +128,7 @@ func (c *conn) migrate(ctx context.Context, path string, from int) error {
 			return err
 		}
 	}
-	for s.Format >= from && s.Format < s.Newest {
+	for s.Format < s.Newest {
 		if err := ctx.Err(); err != nil {
 			return gone(ctx)
 		}
@@ -154,7 +157,7 @@ func (c *conn) step(path string) (err error) {
 		return err
 	}
 	if s.Format < s.Newest {
-		m := Migrations()[s.Format]
+		m := migrations[s.Format]
 		text := fmt.Sprintf("%s;\nupdate meta set format = %d;\npragma application_id = %d;\npragma user_version = %d;",
 			m.SQL, m.Format, applicationID, m.Format)
 		if err := c.run(text); err != nil {

@@ -82,7 +82,7 @@ func (c *conn) open(path, synchronous string) error {
 		return err
 	}
 	if s.Format == 0 {
-		err = c.migrate(context.Background(), path, 0)
+		err = c.migrate(context.Background(), path)
 	} else {
 		err = s.check(path)
 	}

@@ -3,6 +3,6 @@
 select
   queue,
   min(release)
-from later
+from later indexed by later_release
 where release <= ?1
 group by queue;

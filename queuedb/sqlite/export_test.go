@@ -1,0 +1,49 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/wikifarm/jobqueue/queuedb"
+)
+
+// Waiting returns how many writes wait for their turn.
+func (b *Backend) Waiting() (n int) {
+	w := b.store.writer
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.urgent) + len(w.normal)
+}
+
+// Statements are the texts of all statements by name.
+var Statements = statements
+
+// Plan returns the query plan of a statement, a line each.
+func (b *Backend) Plan(statement string) (lines []string, err error) {
+	c, err := dial(b.store.path)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	s, err := c.prepare("plan", "explain query plan "+statements[statement])
+	if err != nil {
+		return nil, err
+	}
+	if err := s.bind(make([]any, 9)); err != nil {
+		return nil, err
+	}
+	err = s.query(context.Background(), func(scan queuedb.Scan) error {
+		var id, parent, unused int64
+		var text string
+		err := scan(&id, &parent, &unused, &text)
+		lines = append(lines, text)
+		return err
+	})
+	return lines, err
+}
+
+// AddMigration makes this program one format newer until the function it returns is called.
+func AddMigration(text string) (undo func()) {
+	before := migrations
+	migrations = append(Migrations(), Migration{Format: len(before) + 1, SQL: text})
+	return func() { migrations = before }
+}
