@@ -204,7 +204,13 @@ func (f *fetcher) pop(ctx context.Context, s *store, ttl time.Duration, wants []
 func (f *fetcher) try(ctx context.Context, s *store, p *pop) int {
 	call, cancel := s.call()
 	defer cancel()
+	popped := s.popped
 	claims, err := s.group.Pop(call, p.lease, p.wants...)
+	if err != nil && len(claims) == 0 && call.Err() != nil && s.popped > popped {
+		// The store answers; only, what it had so far was superseded, and there is more.
+		s.heard(nil)
+		return 1
+	}
 	s.heard(err)
 	if err != nil && len(claims) == 0 && !final(err) {
 		s.again = p
@@ -261,7 +267,11 @@ func (f *fetcher) inHand(s *store, ttl time.Duration, now time.Time, claims []*j
 		}
 		h := &hand{beater: b, token: claims[0].Token, jobs: make([]job, n)}
 		h.held.Store(int64(n))
-		h.confirmed.Store(&now)
+		at := now
+		if later := claims[0].Expires.Add(-ttl); later.After(now) {
+			at = later // such a token is younger than the call
+		}
+		h.confirmed.Store(&at)
 		typ := f.jobType(s, claims[0].Type)
 		bytes, since := 0, 0
 		for i, c := range claims[:n] {

@@ -3,6 +3,7 @@ package runner_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
@@ -249,6 +250,36 @@ func TestSuperseded(t *testing.T) {
 		f.counted(f.run(t.Context(), runner.Options{}), runner.Counts{Done: 1, Superseded: 2})
 		if traced.Load() != 2 {
 			t.Errorf("the group's trace saw %d superseded, want 2", traced.Load())
+		}
+	})
+}
+
+// So many superseded jobs that one claim cannot get past them in time are no failure of the store.
+func TestManySuperseded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t)
+		f.add("a", jobqueue.Policy{}, sleep(0))
+		for i := range 100 {
+			root := jobqueue.Root{Key: "Template:X", Time: time.Unix(int64(i), 0)}
+			if _, err := f.group.Push(t.Context(), jobqueue.Spec{Type: "a", Root: root}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.faults.late = func(ctx context.Context, op string) error {
+			if op == "pop" {
+				time.Sleep(700 * time.Millisecond)
+			}
+			return nil
+		}
+		log := &plain{}
+		res := f.run(t.Context(), runner.Options{Workers: 1, Logger: slog.New(log)})
+		f.reached(res, runner.NoneReady)
+		// What the call had claimed when its time was over waits for its lease to end.
+		if n := res.Counts; n.Done != 1 || n.Superseded < 98 || n.GivenBack > 0 {
+			t.Errorf("%v, want one done and the others superseded", res)
+		}
+		if strings.Contains(log.b.String(), "store") {
+			t.Errorf("log is %q, want nothing of a store", log.b.String())
 		}
 	})
 }

@@ -115,6 +115,31 @@ func TestLostClaim(t *testing.T) {
 	})
 }
 
+// What has not started when its claim is lost does not start.
+func TestLostUnstarted(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t)
+		var last atomic.Int64
+		f.add("a", jobqueue.Policy{Lease: time.Second}, func(ctx context.Context, n int) error {
+			last.Store(int64(n))
+			if n < 20 {
+				return nil
+			}
+			return sleep(800*time.Millisecond)(ctx, n)
+		})
+		f.push("a", 40)
+		done := f.goRun(t.Context(), runner.Options{Workers: 1})
+		time.Sleep(100 * time.Millisecond)
+		if n, err := f.store.Delete(t.Context(), jobqueue.Filter{States: []jobqueue.State{jobqueue.Claimed}}); n != 20 || err != nil {
+			t.Fatalf("Delete = %d, %v, want 20", n, err)
+		}
+		f.counted(<-done, runner.Counts{Done: 20, Lost: 20})
+		if last.Load() != 20 {
+			t.Errorf("job %d ran, want 20 to be the last", last.Load())
+		}
+	})
+}
+
 // A claim may be lost between the last beat and its settlement.
 func TestLostAtSettle(t *testing.T) {
 	bubble(t, func(t *testing.T) {

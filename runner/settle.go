@@ -200,15 +200,15 @@ func (t *settler) recovered(n int) {
 	}
 }
 
-// trouble returns why the store does not take results and since when, or nil.
-func (t *settler) trouble() (error, time.Time) {
+// trouble returns since when and why the store does not take results; nil if it does.
+func (t *settler) trouble() (since time.Time, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.err, t.since
+	return t.since, t.err
 }
 
 func (t *settler) failing() bool {
-	err, _ := t.trouble()
+	_, err := t.trouble()
 	return err != nil
 }
 

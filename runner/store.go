@@ -32,12 +32,14 @@ type store struct {
 	answered time.Time // zero: never
 	failures int
 	retryAt  time.Time
+	popped   int  // calls of Backend.Pop that were answered
 	again    *pop // a claim that may have been made, though no answer came
 	err      error
 }
 
 // newStore wraps a backend. Its group counts what a Pop settles by itself.
 func newStore(r *run, b jobqueue.Backend, routes jobqueue.Routes) *store {
+	s := &store{r: r, backend: b, beaters: map[time.Duration]*beater{}}
 	theirs := routes.Trace
 	trace := *theirs
 	trace.Superseded = func(ctx context.Context, c *jobqueue.Claim) {
@@ -53,8 +55,16 @@ func newStore(r *run, b jobqueue.Backend, routes jobqueue.Routes) *store {
 			f(ctx, c, reason)
 		}
 	}
+	trace.Popped = func(ctx context.Context, claims []*jobqueue.Claim, err error) {
+		if err == nil {
+			s.popped++
+		}
+		if f := theirs.Popped; f != nil {
+			f(ctx, claims, err)
+		}
+	}
 	routes.Default, routes.Types, routes.Trace = b, nil, &trace
-	s := &store{r: r, backend: b, group: jobqueue.NewGroup("runner", routes), beaters: map[time.Duration]*beater{}}
+	s.group = jobqueue.NewGroup("runner", routes)
 	s.settler = newSettler(s, r.o.Workers+1)
 	return s
 }
@@ -98,7 +108,7 @@ const patience = 10 * time.Second
 // fatal returns why a run that does not wait cannot go on, or "".
 func (s *store) fatal() (Reason, error) {
 	away := func(since time.Time) bool { return time.Since(since) > patience }
-	switch err, since := s.settler.trouble(); {
+	switch since, err := s.settler.trouble(); {
 	case err != nil && away(since):
 		return Exception, err
 	case s.err == nil:
