@@ -46,7 +46,7 @@ func TestNoneReady(t *testing.T) {
 	})
 }
 
-// A job that pushes a child just before it ends must not be the last that is run.
+// A job that pushes a child right before it ends must not be the last that is run.
 func TestChildrenRun(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFarm(t)
