@@ -51,7 +51,8 @@ var subjects = []struct {
 	{"params", paramRules},
 	{"concurrent", concurrentRules},
 	{"group", groupRules},
-	{"fault", faultRules},
+	{"fan-out", fanoutRules},
+	{"lost answers", lostRules},
 }
 
 // TestBackend tests that a backend keeps every rule. A failure quotes the rule.
