@@ -1,6 +1,12 @@
 package jobqueue
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+)
 
 // A Queue is the jobs of one type on one domain. [Group.Queue] returns one,
 // the same for every backend.
@@ -24,4 +30,53 @@ type Queue interface {
 	// IsEmpty reports whether a Pop would find no job now. Delayed and claimed
 	// jobs do not count.
 	IsEmpty(ctx context.Context) (bool, error)
+}
+
+// queue implements Queue.
+type queue struct {
+	g    *Group
+	name Name
+}
+
+func (q *queue) Name() Name { return q.name }
+
+func (q *queue) Push(ctx context.Context, jobs ...Spec) (Pushed, error) {
+	specs := slices.Clone(jobs)
+	for i := range specs {
+		s := &specs[i]
+		typ := s.Type
+		if s.Job != nil {
+			typ = s.Job.Type()
+		} else if typ == "" {
+			s.Type, typ = q.name.Type, q.name.Type
+		}
+		if typ != q.name.Type || s.Domain != "" && s.Domain != q.name.Domain {
+			return nil, &Error{"push", q.name, fmt.Errorf("job %d: %w: it is for %v", i, ErrInvalid, Name{s.Domain, typ})}
+		}
+	}
+	return q.g.Push(ctx, specs...)
+}
+
+func (q *queue) Pop(ctx context.Context, n int) ([]*Claim, error) {
+	token, err := uuid.NewRandom()
+	if err != nil {
+		return nil, err
+	}
+	l := Lease{Token: token, TTL: q.g.Policy(q.name.Type).ClaimTTL}
+	return q.g.Pop(ctx, l, Want{Name: q.name, Max: n})
+}
+
+func (q *queue) Ack(ctx context.Context, claims ...*Claim) error {
+	outcomes := make([]Outcome, len(claims))
+	for i, c := range claims {
+		outcomes[i] = Outcome{Claim: c, Do: ActionDone}
+	}
+	return q.g.Settle(ctx, outcomes...)
+}
+
+func (q *queue) IsEmpty(ctx context.Context) (bool, error) {
+	for _, err := range q.g.Ready(ctx, q.name) {
+		return false, err
+	}
+	return true, nil
 }

@@ -1,0 +1,119 @@
+package jobqueue
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+)
+
+// Ready yields the queues that have work now, each from the backend its
+// type is routed to, and the error of each backend that could not be asked.
+func (g *Group) Ready(ctx context.Context, names ...Name) iter.Seq2[Backlog, error] {
+	return func(yield func(Backlog, error) bool) {
+		for _, b := range g.backends {
+			mine := slices.DeleteFunc(slices.Clone(names), func(n Name) bool { return g.Backend(n.Type) != b })
+			if len(names) > 0 && len(mine) == 0 {
+				continue
+			}
+			for r, err := range b.Ready(ctx, mine...) {
+				if err != nil {
+					err = &Error{Op: "ready", Err: err}
+				} else if g.Backend(r.Type) != b {
+					continue
+				}
+				if !yield(r, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Counts returns the exact counts of each name from its backend or, without names, of
+// every queue that holds a job in any backend, including such as hold
+// jobs of a type that is routed elsewhere by now.
+func (g *Group) Counts(ctx context.Context, names ...Name) ([]Counts, error) {
+	var all []Counts
+	for _, b := range g.backends {
+		mine := slices.DeleteFunc(slices.Clone(names), func(n Name) bool { return g.Backend(n.Type) != b })
+		if len(names) > 0 && len(mine) == 0 {
+			continue
+		}
+		counts, err := b.Counts(ctx, mine...)
+		if err != nil {
+			return nil, &Error{Op: "count", Err: err}
+		}
+		all = append(all, counts...)
+	}
+	return all, nil
+}
+
+// List yields the jobs that f matches, backend by backend. Filter.After names a job of
+// one backend and so is of use only when there is one.
+func (g *Group) List(ctx context.Context, f Filter) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for _, b := range g.backends {
+			for e, err := range b.List(ctx, f) {
+				if err != nil {
+					err = &Error{Op: "list", Err: err}
+				}
+				if !yield(e, err) || err != nil {
+					return
+				}
+				if f.Limit > 0 {
+					if f.Limit--; f.Limit == 0 {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// Delete deletes the jobs that f matches in every backend; see [Backend].
+func (g *Group) Delete(ctx context.Context, f Filter) (int, error) {
+	return g.change(ctx, "delete", f, Backend.Delete)
+}
+
+// Requeue makes the jobs that f matches ready in every backend; see [Backend].
+func (g *Group) Requeue(ctx context.Context, f Filter) (int, error) {
+	return g.change(ctx, "requeue", f, Backend.Requeue)
+}
+
+func (g *Group) change(ctx context.Context, op string, f Filter, do func(Backend, context.Context, Filter) (int, error)) (n int, err error) {
+	if err := g.writable(); err != nil {
+		return 0, &Error{Op: op, Err: err}
+	}
+	limit := f.Limit
+	for _, b := range g.backends {
+		if limit > 0 {
+			if f.Limit = limit - n; f.Limit <= 0 {
+				break
+			}
+		}
+		changed, err := do(b, ctx, f)
+		n += changed
+		if err != nil {
+			return n, &Error{Op: op, Err: err}
+		}
+	}
+	return n, nil
+}
+
+// Maintain does a bounded amount of hygiene in every backend; see [Backend].
+func (g *Group) Maintain(ctx context.Context) (Maintained, error) {
+	var sum Maintained
+	var errs []error
+	for _, b := range g.backends {
+		m, err := b.Maintain(ctx)
+		if err != nil {
+			errs = append(errs, &Error{Op: "maintain", Err: err})
+		}
+		sum.Released += m.Released
+		sum.Recycled += m.Recycled
+		sum.Pruned += m.Pruned
+		sum.Forgotten += m.Forgotten
+	}
+	return sum, errors.Join(errs...)
+}
