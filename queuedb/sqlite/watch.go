@@ -9,8 +9,9 @@ import (
 	"github.com/wikifarm/jobqueue"
 )
 
-// watchEvery is how often the file is looked at while somebody waits.
-const watchEvery = 25 * time.Millisecond
+// watchEvery is how often the file is looked at while somebody waits: often enough
+// for a job to start within a tenth of a second, seldom enough to stay under a hundredth of a core.
+const watchEvery = 50 * time.Millisecond
 
 // A watch tells when work may have arrived. Every job that becomes ready or
 // is delayed gets a number, so it looks whether numbers were given out, and that only after a commit.
