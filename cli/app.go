@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/runner"
 )
 
 // An App is a program that has the commands. The zero App has no jobs but
@@ -14,6 +15,11 @@ type App struct {
 	// Register adds the program's own job types to reg. Jobs that push
 	// others push them to g. It is called once, by the commands that need it.
 	Register func(reg *jobqueue.Registry, g *jobqueue.Group) error
+
+	// Options may change how runjobs runs the jobs, after the flags have been
+	// read: a Middleware, say. OnEnd is taken by the command; one that replaces
+	// it calls it. Of what it sets, run-one uses the Middleware.
+	Options func(*runner.Options)
 }
 
 // An env is what the commands of one command line share.

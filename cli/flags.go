@@ -100,8 +100,8 @@ func duration(p *time.Duration) *flag {
 	}}
 }
 
-// bytes is a flag for a number of bytes.
-func bytes(p *int64) *flag {
+// size is a flag for a number of bytes.
+func size(p *int64) *flag {
 	return &flag{"", "size", func(s string) error {
 		digits, unit := s, int64(1)
 		if s != "" {

@@ -2,7 +2,7 @@ package cli
 
 import (
 	"bufio"
-	stdbytes "bytes"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +15,7 @@ import (
 
 // Bounds of a batch and of a line, in bytes.
 const (
-	maxBatch = 4 << 20
+	maxBatch = 1 << 20
 	maxLine  = 2 << 20
 )
 
@@ -62,7 +62,7 @@ func (in *intake) read(r io.Reader, check func([]byte) (jobqueue.Spec, error)) {
 	n := 0
 	for sc.Scan() {
 		n++
-		line := stdbytes.TrimSpace(sc.Bytes())
+		line := bytes.TrimSpace(sc.Bytes())
 		if n < in.from || len(line) == 0 {
 			continue
 		}
@@ -171,7 +171,8 @@ func (p *pusher) run(ctx context.Context) error {
 		if err != nil {
 			return p.stopped(err, 0)
 		}
-		pushed, err := p.s.Push(ctx, b.specs...)
+		// A signal ends the push between two batches, so that what is stored is known.
+		pushed, err := p.s.Push(context.WithoutCancel(ctx), b.specs...)
 		if err != nil {
 			return p.failed(b, pushed, err)
 		}

@@ -1,7 +1,7 @@
 package cli
 
 import (
-	stdbytes "bytes"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +24,7 @@ func parseLine(line []byte) (jobqueue.Spec, error) {
 	if !utf8.Valid(line) {
 		return s, errors.New("it is not UTF-8")
 	}
-	dec := json.NewDecoder(stdbytes.NewReader(line))
+	dec := json.NewDecoder(bytes.NewReader(line))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
 		return s, fmt.Errorf("it is not a JSON object: %.40q", line)
 	}
@@ -136,7 +136,7 @@ func setRoot(r *jobqueue.Root, raw json.RawMessage) error {
 		Key  *json.RawMessage `json:"key"`
 		Time time.Time        `json:"time"`
 	}
-	dec := json.NewDecoder(stdbytes.NewReader(raw))
+	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&object); err != nil {
 		return err

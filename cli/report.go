@@ -29,7 +29,7 @@ func (f *runFlags) reporter(ctx context.Context, out io.Writer, s *session) repo
 	case isTerminal(out):
 		return &bar{out: out, bar: newBar(out, f.expected(ctx, s), "jobs")}
 	}
-	return &log{out: out}
+	return &printer{out: out}
 }
 
 func isTerminal(w any) bool {
@@ -37,30 +37,30 @@ func isTerminal(w any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// A log prints a line for each job.
-type log struct {
+// A printer prints a line for each job.
+type printer struct {
 	mu  sync.Mutex
 	out io.Writer
 	err error
 }
 
-func (l *log) ended(e runner.Ended) {
+func (p *printer) ended(e runner.Ended) {
 	line := fmt.Sprintf("%s %s %s t=%d %s\n", now(), jobqueue.EscapeName(e.Claim.Type), short(e.Claim.Params),
 		e.Took.Milliseconds(), outcome(e))
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, err := io.WriteString(l.out, line); err != nil && l.err == nil {
-		l.err = err
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, err := io.WriteString(p.out, line); err != nil && p.err == nil {
+		p.err = err
 	}
 }
 
-func (l *log) close(res *runner.Result) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err == nil {
-		_, l.err = fmt.Fprintln(l.out, now(), res)
+func (p *printer) close(res *runner.Result) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err == nil {
+		_, p.err = fmt.Fprintln(p.out, now(), res)
 	}
-	return l.err
+	return p.err
 }
 
 func now() string { return time.Now().UTC().Format(time.DateTime) }

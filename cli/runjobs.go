@@ -16,10 +16,11 @@ import (
 type runFlags struct {
 	domain, result string
 	o              runner.Options
+	change         func(*runner.Options) // App.Options
 }
 
 func (e *env) runJobs() *cobra.Command {
-	f := &runFlags{o: runner.Options{Grace: 30 * time.Second}}
+	f := &runFlags{o: runner.Options{Grace: 30 * time.Second}, change: e.app.Options}
 	c := &cobra.Command{
 		Use:   "runjobs",
 		Short: "Run the jobs that are ready",
@@ -41,7 +42,7 @@ mistake in the flags or the farm file, 3 if a store is away or read-only.`,
 	fs.Var(whole(&f.o.Workers, 1, 1000), "procs", "run so many jobs at once; without it four for each CPU")
 	fs.BoolVar(&f.o.NoThrottle, "nothrottle", false, "ignore the rates of the types")
 	fs.BoolVar(&f.o.Wait, "wait", false, "wait for more jobs instead of ending when none is ready")
-	fs.Var(bytes(&f.o.MemoryLimit), "memory-limit", "stop when the process uses more memory than this, such as 150M")
+	fs.Var(size(&f.o.MemoryLimit), "memory-limit", "stop when the process uses more memory than this, such as 150M")
 	fs.Var(duration(&f.o.Grace), "grace", "how long running jobs may take to finish after a signal")
 	fs.Var(oneOf(&f.result, "json"), "result", "print one JSON document instead of lines")
 	c.RunE = e.run(true, func(ctx context.Context, s *session) error { return f.run(ctx, c, s) })
@@ -50,6 +51,11 @@ mistake in the flags or the farm file, 3 if a store is away or read-only.`,
 
 func (f *runFlags) run(ctx context.Context, c *cobra.Command, s *session) error {
 	o := f.o
+	for _, typ := range o.Types {
+		if typ == "" {
+			return usagef("--type is empty")
+		}
+	}
 	o.Logger = s.log
 	if s.farm.Domains() != nil {
 		o.Domains = s.farm.Domains
@@ -69,6 +75,9 @@ func (f *runFlags) run(ctx context.Context, c *cobra.Command, s *session) error 
 	o.Abort = abort
 	out := f.reporter(ctx, c.OutOrStdout(), s)
 	o.OnEnd = out.ended
+	if f.change != nil {
+		f.change(&o)
+	}
 	// The error is in the result too.
 	res, _ := runner.Run(ctx, s.Group, s.reg, &o)
 	if err := out.close(res); err != nil {

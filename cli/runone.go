@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/runner"
 )
 
 func (e *env) runOne() *cobra.Command {
@@ -40,7 +41,7 @@ Exit status 1 means that the job failed, or asked to be run later.`,
 		return e.run(id == "", func(ctx context.Context, s *session) error {
 			ctx, _, stop := onSignals(ctx)
 			defer stop()
-			o := &single{s: s, cmd: c}
+			o := &single{s: s, cmd: c, around: e.middleware()}
 			if id != "" {
 				return o.queued(ctx, id)
 			}
@@ -51,10 +52,20 @@ Exit status 1 means that the job failed, or asked to be run later.`,
 	return c
 }
 
+// middleware returns that of the program, nil if it has none.
+func (e *env) middleware() func(context.Context, jobqueue.Job, func(context.Context) error) error {
+	var o runner.Options
+	if e.app.Options != nil {
+		e.app.Options(&o)
+	}
+	return o.Middleware
+}
+
 // single runs one job.
 type single struct {
-	s   *session
-	cmd *cobra.Command
+	s      *session
+	cmd    *cobra.Command
+	around func(ctx context.Context, job jobqueue.Job, next func(context.Context) error) error
 }
 
 // loose runs a job that is in no queue.
@@ -193,7 +204,11 @@ func (o *single) run(ctx context.Context, c *jobqueue.Claim, job jobqueue.Job) (
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return job.Run(jobqueue.NewContext(ctx, c))
+	ctx = jobqueue.NewContext(ctx, c)
+	if o.around != nil {
+		return o.around(ctx, job, job.Run)
+	}
+	return job.Run(ctx)
 }
 
 func outcomeOf(err error) string {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package cli_test
 
 import (
@@ -15,13 +17,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/cli"
+	"github.com/wikifarm/jobqueue/runner"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"runjobs": func() { os.Exit(cli.Execute(cli.RunJobs(cli.App{}))) },
 		"jobctl":  func() { os.Exit(cli.Execute(cli.JobCtl(cli.App{}))) },
-		"wiki":    func() { cli.Main(cli.App{Register: register}) },
+		"wiki":    func() { cli.Main(cli.App{Register: register, Options: noted}) },
 		"broken": func() {
 			cli.Main(cli.App{Register: func(*jobqueue.Registry, *jobqueue.Group) error { return errors.New("no licence") }})
 		},
@@ -79,6 +82,13 @@ func register(reg *jobqueue.Registry, g *jobqueue.Group) error {
 	reg.Add(func() jobqueue.Job { return &holds{} }, jobqueue.Policy{})
 	reg.Add(func() jobqueue.Job { return &once{} }, jobqueue.Policy{AtMostOnce: true})
 	return nil
+}
+
+// noted notes in a file what runs.
+func noted(o *runner.Options) {
+	o.Middleware = func(ctx context.Context, job jobqueue.Job, next func(context.Context) error) error {
+		return errors.Join(write("noted", job.Type()+"\n"), next(ctx))
+	}
 }
 
 // greet appends a line to a file.
