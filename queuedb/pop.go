@@ -158,31 +158,25 @@ func (p *popping) takeFrom(queues, limits []int64, places []int) error {
 	if len(queues) == 0 {
 		return nil
 	}
-	type pick struct{ position, job int64 }
-	k, last := 0, int64(0)
-	var picks []pick
-	flush := func() {
-		slices.SortFunc(picks, func(a, b pick) int { return int(a.position - b.position) })
-		for _, pick := range picks {
-			p.picked[places[k]] = append(p.picked[places[k]], pick.job)
-		}
-		picks = picks[:0]
-	}
+	k := 0
+	var taken, lasts []int64
 	err := p.QueryEach("ready_take", func(scan Scan) error {
-		var queue int64
-		var pick pick
-		if err := scan(&queue, &pick.position, &pick.job); err != nil {
+		var queue, position, job int64
+		if err := scan(&queue, &position, &job); err != nil {
 			return err
 		}
-		if queue != last {
-			flush()
-			k, last = slices.Index(queues, queue), queue
+		if n := len(taken); n == 0 || taken[n-1] != queue {
+			k = slices.Index(queues, queue)
+			taken, lasts = append(taken, queue), append(lasts, position)
 		}
-		picks = append(picks, pick)
+		lasts[len(lasts)-1] = position
+		p.picked[places[k]] = append(p.picked[places[k]], job)
 		return nil
 	}, queues, limits)
-	flush()
-	return err
+	if err != nil || len(taken) == 0 {
+		return err
+	}
+	return p.ExecEach("ready_drop", taken, lasts)
 }
 
 // takeNamed picks the jobs that are wanted by id.

@@ -1,8 +1,10 @@
 package queuedb
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
@@ -73,14 +75,15 @@ func (t tx) readJobs(ids Numbers) ([]row, error) {
 	return sorted, nil
 }
 
-// check finds what a half-written or overwritten row looks like. Whether the
-// parameters fit their type is for whoever decodes them.
+// check finds what a cut or overwritten row looks like. It does not parse the
+// parameters, as whoever decodes them does.
 func (r *row) check() error {
+	p := bytes.TrimSpace(r.params)
 	switch {
-	case !utf8.Valid(r.params) || !json.Valid(r.params):
-		return fmt.Errorf("stored parameters are not JSON: %.40q", r.params)
+	case len(p) < 2 || p[0] != '{' || p[len(p)-1] != '}' || bytes.IndexByte(p, 0) >= 0 || !utf8.Valid(p):
+		return fmt.Errorf("stored parameters are no JSON object: %.40q", r.params)
 	case r.failures < 0 || r.expiries < 0 || r.tries < 0:
-		return fmt.Errorf("stored counters are negative")
+		return errors.New("stored counters are negative")
 	case r.headers != "" && !json.Valid([]byte(r.headers)):
 		return fmt.Errorf("stored headers are not JSON: %.40q", r.headers)
 	}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -161,7 +161,12 @@ func (c *bare) push(rs []jobqueue.Record) {
 func (c *bare) work() {
 	var ids []byte
 	c.exec("begin immediate")
-	c.query("ready_take", func(row []driver.Value) { ids = fmt.Append(append(ids, ','), row[2]) }, int64(1), int64(batch))
+	last := int64(0)
+	c.query("ready_take", func(row []driver.Value) {
+		last = row[1].(int64)
+		ids = strconv.AppendInt(append(ids, ','), row[2].(int64), 10)
+	}, int64(1), int64(batch))
+	c.exec("ready_drop", int64(1), last)
 	if len(ids) == 0 {
 		c.b.Fatal("nothing to take")
 	}

@@ -14,3 +14,7 @@ func openBackend(t testing.TB) jobqueue.Backend {
 }
 
 func TestBackend(t *testing.T) { queuetest.TestBackend(t, openBackend) }
+
+func FuzzBackend(f *testing.F) { queuetest.FuzzBackend(f, openBackend) }
+
+func BenchmarkBackend(b *testing.B) { queuetest.BenchmarkBackend(b, openBackend) }

