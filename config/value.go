@@ -152,7 +152,7 @@ func (r *reader) duration(n ast.Node, what, none string) *time.Duration {
 	if err != nil || d < time.Millisecond {
 		or := ""
 		if none != "" {
-			or = " or " + none
+			or = ", or " + none
 		}
 		r.fail(n, "%s must be a length of time of at least 1ms, such as 90s, 10m, 1h30m or 7d%s, not %s", what, or, v.show())
 		return nil
