@@ -25,7 +25,7 @@ const (
 // of its canonical form. Two objects have equal digests if and only if they
 // differ in white space, the order of keys and the spelling of strings alone.
 // Numbers count as they are written, 1.0 is not 1.
-// Duplicate keys and lone surrogates are an [ErrInvalid].
+// Duplicate keys, lone surrogates and nesting deeper than 500 levels are an [ErrInvalid].
 func ParamsDigest(params json.RawMessage) (Digest, error) {
 	p := canonicalizer{in: params, out: make([]byte, 1, 1+len(params))}
 	p.out[0] = digestParams

@@ -53,6 +53,7 @@ func (g *Group) Counts(ctx context.Context, names ...Name) ([]Counts, error) {
 // one backend and so is of use only when there is one.
 func (g *Group) List(ctx context.Context, f Filter) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
+		f := f // The sequence may be iterated again.
 		for _, b := range g.backends {
 			for e, err := range b.List(ctx, f) {
 				if err != nil {

@@ -77,7 +77,7 @@ func ExponentialBackoff(first, most time.Duration) func(attempt int) time.Durati
 	return func(attempt int) time.Duration {
 		d := most
 		// Shifting by more than 62, or past most, would overflow.
-		if n := max(attempt, 1) - 1; n < 62 && first <= most>>n {
+		if n := min(max(attempt, 1)-1, 62); first <= most>>n {
 			d = first << n
 		}
 		return d - time.Duration(rand.Int64N(int64(d)/3+1))

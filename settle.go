@@ -30,7 +30,7 @@ func (g *Group) Outcome(c *Claim, err error) Outcome {
 	case o.Do == ActionRetry && c.Attempt >= c.MaxTries:
 		o.Do = ActionAbandon
 	case o.Do == ActionRetry && o.Delay < 0:
-		o.Delay = p.Backoff(c.Attempt)
+		o.Delay = max(p.Backoff(c.Attempt), 0)
 	}
 	return o
 }

@@ -1,0 +1,153 @@
+package jobqueue_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/queuememory"
+)
+
+func newGroup(r jobqueue.Routes) *jobqueue.Group {
+	if r.Default == nil {
+		r.Default = queuememory.New()
+	}
+	return jobqueue.NewGroup("wiki", r)
+}
+
+func TestRecords(t *testing.T) {
+	at := time.Date(2030, 1, 2, 3, 4, 5, 6789, time.FixedZone("CET", 3600))
+	records, err := newGroup(jobqueue.Routes{}).Records(
+		jobqueue.Spec{Type: "t"},
+		jobqueue.Spec{Type: "t", Domain: "other", Params: []byte(` {"b":1, "a":2}`), Dedupe: true, MaxTries: 4},
+		jobqueue.Spec{Job: &mail{typed: "mail", To: []string{"a<b"}}, Delay: time.Minute, Headers: map[string]string{"h": "v"}},
+		jobqueue.Spec{Type: "t", ReleaseAt: at, Root: jobqueue.Root{Key: "page", Time: at}, DedupeKey: "k"},
+		jobqueue.Spec{Type: "t", Root: jobqueue.Root{Key: "page"}},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, _ := jobqueue.ParamsDigest([]byte(`{"a":2,"b":1}`))
+	whole := time.Date(2030, 1, 2, 2, 4, 5, 6000, time.UTC)
+	name := jobqueue.Name{Domain: "wiki", Type: "t"}
+	want := []jobqueue.Record{
+		{Name: name, Params: []byte(`{}`)},
+		{Name: jobqueue.Name{Domain: "other", Type: "t"}, Params: []byte(` {"b":1, "a":2}`), Digest: digest, MaxTries: 4},
+		{Name: jobqueue.Name{Domain: "wiki", Type: "mail"}, Params: []byte(`{"to":["a\u003cb"]}`), Delay: time.Minute, Headers: map[string]string{"h": "v"}},
+		{Name: name, Params: []byte(`{}`), Digest: jobqueue.KeyDigest("k"), ReleaseAt: whole, Root: jobqueue.Root{Key: "page", Time: whole}},
+		{Name: name, Params: []byte(`{}`), Root: jobqueue.Root{Key: "page"}},
+	}
+	if diff := cmp.Diff(want, records); diff != "" {
+		t.Errorf("Records (-want +got):\n%s", diff)
+	}
+}
+
+func TestRecordsDedupePolicy(t *testing.T) {
+	g := newGroup(jobqueue.Routes{Policy: func(typ string) jobqueue.Policy { return jobqueue.Policy{Dedupe: typ == "once"} }})
+	records, err := g.Records(jobqueue.Spec{Type: "once"}, jobqueue.Spec{Type: "often"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _ := jobqueue.ParamsDigest([]byte(`{}`))
+	if records[0].Digest != want || records[1].Digest != (jobqueue.Digest{}) {
+		t.Errorf("the digests are %x and %x, want %x and none", records[0].Digest, records[1].Digest, want)
+	}
+}
+
+func TestRecordsRefuses(t *testing.T) {
+	now := time.Now()
+	object := func(size int) json.RawMessage {
+		return json.RawMessage(`{"s":"` + strings.Repeat("x", size-8) + `"}`)
+	}
+	for what, tt := range map[string]struct {
+		spec jobqueue.Spec
+		want error
+		text string
+	}{
+		"no type":             {jobqueue.Spec{}, jobqueue.ErrInvalid, "type is empty"},
+		"long type":           {jobqueue.Spec{Type: strings.Repeat("x", 256)}, jobqueue.ErrInvalid, "at most 255"},
+		"type not UTF-8":      {jobqueue.Spec{Type: "\xff"}, jobqueue.ErrInvalid, "not UTF-8"},
+		"control in a domain": {jobqueue.Spec{Type: "t", Domain: "a\x00b"}, jobqueue.ErrInvalid, "control character"},
+		"long domain":         {jobqueue.Spec{Type: "t", Domain: strings.Repeat("é", 128)}, jobqueue.ErrInvalid, "domain"},
+		"job and type":        {jobqueue.Spec{Job: newMail(), Type: "mail"}, jobqueue.ErrInvalid, "either Job"},
+		"job and params":      {jobqueue.Spec{Job: newMail(), Params: []byte(`{}`)}, jobqueue.ErrInvalid, "either Job"},
+		"job that is no JSON": {jobqueue.Spec{Job: &channel{typed: "c"}}, jobqueue.ErrInvalid, "chan int"},
+		"job not UTF-8":       {jobqueue.Spec{Job: &mail{typed: "mail", To: []string{"a\xffb"}}}, jobqueue.ErrInvalid, "not UTF-8"},
+		"job's key not UTF-8": {jobqueue.Spec{Job: &mail{typed: "mail", Extra: map[string]any{"\xff": 1}}}, jobqueue.ErrInvalid, "not UTF-8"},
+		"job that is a list":  {jobqueue.Spec{Job: &list{typed: "list"}}, jobqueue.ErrInvalid, "not a JSON object"},
+		"not JSON":            {jobqueue.Spec{Type: "t", Params: []byte(`{"a"}`)}, jobqueue.ErrInvalid, "not JSON"},
+		"empty":               {jobqueue.Spec{Type: "t", Params: []byte{}}, jobqueue.ErrInvalid, "not JSON"},
+		"two values":          {jobqueue.Spec{Type: "t", Params: []byte(`{}{}`)}, jobqueue.ErrInvalid, "not JSON"},
+		"list":                {jobqueue.Spec{Type: "t", Params: []byte(` []`)}, jobqueue.ErrInvalid, "not a JSON object"},
+		"null":                {jobqueue.Spec{Type: "t", Params: []byte(`null`)}, jobqueue.ErrInvalid, "not a JSON object"},
+		"params not UTF-8":    {jobqueue.Spec{Type: "t", Params: []byte("{\"a\":\"\xc3\x28\"}")}, jobqueue.ErrInvalid, "not UTF-8"},
+		"too large":           {jobqueue.Spec{Type: "t", Params: object(jobqueue.DefaultMaxParams + 1)}, jobqueue.ErrTooLarge, "at most 1048576"},
+		"duplicate key":       {jobqueue.Spec{Type: "t", Params: []byte(`{"a":1,"a":1}`), Dedupe: true}, jobqueue.ErrInvalid, "twice"},
+		"lone surrogate":      {jobqueue.Spec{Type: "t", Params: []byte(`{"a":"\ud800"}`), Dedupe: true}, jobqueue.ErrInvalid, "surrogate"},
+		"negative delay":      {jobqueue.Spec{Type: "t", Delay: -1}, jobqueue.ErrInvalid, "negative"},
+		"delay and instant":   {jobqueue.Spec{Type: "t", Delay: 1, ReleaseAt: now}, jobqueue.ErrInvalid, "either a delay"},
+		"endless delay":       {jobqueue.Spec{Type: "t", Delay: 101 * 365 * 24 * time.Hour}, jobqueue.ErrInvalid, "too far"},
+		"distant instant":     {jobqueue.Spec{Type: "t", ReleaseAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, jobqueue.ErrInvalid, "too far"},
+		"negative tries":      {jobqueue.Spec{Type: "t", MaxTries: -1}, jobqueue.ErrInvalid, "at least 1"},
+		"large headers":       {jobqueue.Spec{Type: "t", Headers: map[string]string{"a": strings.Repeat("x", 8<<10), "b": strings.Repeat("x", 8<<10)}}, jobqueue.ErrTooLarge, "headers"},
+		"header not UTF-8":    {jobqueue.Spec{Type: "t", Headers: map[string]string{"a": "\xff"}}, jobqueue.ErrInvalid, "header"},
+		"header's key":        {jobqueue.Spec{Type: "t", Headers: map[string]string{"\xff": "a"}}, jobqueue.ErrInvalid, "header"},
+		"long root key":       {jobqueue.Spec{Type: "t", Root: jobqueue.Root{Key: strings.Repeat("x", 1025)}}, jobqueue.ErrTooLarge, "root key"},
+		"root key not UTF-8":  {jobqueue.Spec{Type: "t", Root: jobqueue.Root{Key: "\xff"}}, jobqueue.ErrInvalid, "root key"},
+		"root without a key":  {jobqueue.Spec{Type: "t", Root: jobqueue.Root{Time: now}}, jobqueue.ErrInvalid, "no key"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			b := queuememory.New()
+			g := newGroup(jobqueue.Routes{Default: b})
+			_, err := g.Records(jobqueue.Spec{Type: "good"}, tt.spec)
+			if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), "job 1: ") || !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("Records = %v, want %v of job 1: %s", err, tt.want, tt.text)
+			}
+			if _, err := g.Push(t.Context(), jobqueue.Spec{Type: "good"}, tt.spec); !errors.Is(err, tt.want) {
+				t.Errorf("Push = %v, want %v", err, tt.want)
+			}
+			if counts, err := b.Counts(t.Context()); err != nil || len(counts) > 0 {
+				t.Errorf("Counts = %v, %v after a push of an invalid spec, want none", counts, err)
+			}
+		})
+	}
+}
+
+// list is a job whose parameters are no JSON object.
+type list struct{ typed }
+
+func (*list) MarshalJSON() ([]byte, error) { return []byte(`[]`), nil }
+
+func TestRecordsAccepts(t *testing.T) {
+	g := newGroup(jobqueue.Routes{})
+	for what, s := range map[string]jobqueue.Spec{
+		"1 MiB":                       {Type: "t", Params: json.RawMessage(`{"s":"` + strings.Repeat("x", jobqueue.DefaultMaxParams-8) + `"}`)},
+		"white space":                 {Type: "t", Params: []byte("\r\n\t {}\n")},
+		"surrogate, not deduplicated": {Type: "t", Params: []byte(`{"a":"\ud800","a":1}`)},
+		"surrogate, with a key":       {Type: "t", Params: []byte(`{"a":"\ud800"}`), DedupeKey: "k"},
+		"the past":                    {Type: "t", ReleaseAt: time.Unix(0, 0)},
+		"U+FFFD":                      {Job: &mail{typed: "mail", To: []string{"\ufffd"}}},
+		"text of an escape":           {Job: &mail{typed: "mail", To: []string{`\ufffd`, `\\ufffd`}}},
+		"long key":                    {Type: "t", Root: jobqueue.Root{Key: strings.Repeat("x", 1024)}},
+		"large headers":               {Type: "t", Headers: map[string]string{"a": strings.Repeat("x", 16<<10-1)}},
+	} {
+		if _, err := g.Records(s); err != nil {
+			t.Errorf("Records of %s: %v", what, err)
+		}
+	}
+}
+
+func TestRecordsMaxParams(t *testing.T) {
+	g := newGroup(jobqueue.Routes{MaxParams: 10})
+	if _, err := g.Records(jobqueue.Spec{Type: "t", Params: []byte(`{"a":1234}`)}); err != nil {
+		t.Errorf("Records of 10 bytes: %v", err)
+	}
+	if _, err := g.Records(jobqueue.Spec{Type: "t", Params: []byte(`{"a":12345}`)}); !errors.Is(err, jobqueue.ErrTooLarge) {
+		t.Errorf("Records of 11 bytes = %v, want ErrTooLarge", err)
+	}
+}
