@@ -30,13 +30,14 @@ import (
 // remembered bounds how many push ids and ended tokens are kept, whatever their age.
 const remembered = 100_000
 
-// An instant is nanoseconds since 1970 by the backend's clock.
+// An instant is microseconds since 1970 by the backend's clock, which
+// reaches as far as the release time of a job may lie.
 type instant int64
 
-func (t instant) time() time.Time             { return time.Unix(0, int64(t)).UTC() }
-func (t instant) add(d time.Duration) instant { return t + instant(d) }
-func (t instant) sub(u instant) time.Duration { return time.Duration(t - u) }
-func instantOf(t time.Time) instant           { return instant(t.UnixNano()) }
+func (t instant) time() time.Time             { return time.UnixMicro(int64(t)).UTC() }
+func (t instant) add(d time.Duration) instant { return t + instant(d/time.Microsecond) }
+func (t instant) sub(u instant) time.Duration { return time.Duration(t-u) * time.Microsecond }
+func instantOf(t time.Time) instant           { return instant(t.UnixMicro()) }
 
 // A Backend is a [jobqueue.Backend] in memory. It also is a [jobqueue.Waiter].
 //

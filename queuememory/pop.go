@@ -36,7 +36,8 @@ type pick struct {
 
 // Pop implements [jobqueue.Backend].
 func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.Want) ([]*jobqueue.Claim, error) {
-	started := time.Now()
+	// A lease begins at a whole microsecond, which may be a moment before now.
+	started := time.Now().Add(-time.Microsecond)
 	now, err := b.begin(ctx)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/wikifarm/jobqueue"
 )
@@ -26,6 +27,7 @@ var groupRules = []testCase{
 	{"superseded", "jobs that a newer root supersedes are settled at once and not returned", testGroupSuperseded},
 	{"all superseded", "only when Pop returns no job is there none", testGroupAllSuperseded},
 	{"lost", "the error is a LostError if any claim was no longer held; every other claim is settled", testGroupLost},
+	{"any error", "Err is stored with the job, cut to 4 KiB, and what it holds does not keep a job from being settled", testGroupAnyError},
 	{"kept", "an abandoned job is kept for Policy.Keep, by default 7 days", testGroupKept},
 	{"runs now", "an immediate push onto a twin delayed by 7 days runs now", testGroupRunsNow},
 	{"parameters", "parameters are kept byte for byte, up to 1 MiB; what is not UTF-8 is refused", testGroupParams},
@@ -253,6 +255,20 @@ func testGroupLost(t *tester) {
 		t.Fatalf("Settle = %v, want a LostError of job 2", err)
 	}
 	t.counts(0, 0, 0, 0)
+}
+
+func testGroupAnyError(t *tester) {
+	g := t.group(jobqueue.Routes{})
+	t.stores(job(1))
+	for _, text := range []string{"a NUL \x00", "no UTF-8 \xff\xc3", strings.Repeat("\xff", 5000), "x" + strings.Repeat("é", 5000)} {
+		o := retry(t.pop(1)[0], 0)
+		o.Err = text
+		t.ok(g.Settle(t.Context(), o), "Settle")
+	}
+	c := t.hands(1)[0]
+	if n := len(c.LastError); c.Failures != 4 || n > jobqueue.MaxError || n < jobqueue.MaxError-utf8.UTFMax || !utf8.ValidString(c.LastError) {
+		t.Fatalf("after 4 failures the job has %d and %d bytes of an error, valid %v", c.Failures, n, utf8.ValidString(c.LastError))
+	}
 }
 
 func testGroupKept(t *tester) {

@@ -25,6 +25,7 @@ var pushRules = []testCase{
 	{"delay", "every delay is a duration added to the store's clock, kept to the millisecond or better", testPushDelay},
 	{"instant", "ReleaseAt is the instant to wait for", testPushInstant},
 	{"due instant", "ReleaseAt is the instant to wait for; a job whose release time has come is ready", testPushDueInstant},
+	{"far instants", "ReleaseAt is any instant up to the year 9999, and a Delay up to 100 years", testPushFarInstants},
 	{"fields", "a claim is the record that was pushed, with the store's additions", testPushFields},
 	{"not deduplicated", "zero Digest: not deduplicated", testPushPlain},
 }
@@ -139,6 +140,20 @@ func testPushDueInstant(t *tester) {
 	t.stores(r)
 	t.counts(1, 0, 0, 0)
 	t.hands(1)
+}
+
+func testPushFarInstants(t *tester) {
+	for _, year := range []int{2, 1600, 1969, 2200, 2300, 4000, 9999} {
+		r := job(year)
+		r.ReleaseAt = time.Date(year, 12, 31, 23, 59, 59, 999999000, time.UTC)
+		e := t.entry(t.stores(r)[0])
+		if want := year > 2100; want != (e.State == jobqueue.Delayed) || want && e.ReadyAt.Sub(r.ReleaseAt).Abs() > time.Millisecond {
+			t.Fatalf("a job to be released at %v is %v until %v", r.ReleaseAt, e.State, e.ReadyAt)
+		}
+	}
+	century := 100 * 365 * 24 * time.Hour
+	t.delayedFor(t.stores(delayed(job(100), century))[0], century)
+	t.hands(2, 1600, 1969)
 }
 
 func testPushFields(t *tester) {

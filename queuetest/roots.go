@@ -26,6 +26,7 @@ var rootRules = []testCase{
 	{"survives", "a job keeps its root through retry, giving back, recycling and requeueing", testRootSurvives},
 	{"max-register", "MarkRoots moves each root mark forward to its time, never back, and returns where each stands afterwards", testMarkForward},
 	{"read", "a zero time only reads; an unknown mark reads as the zero time", testMarkRead},
+	{"any time", "MarkRoots moves each root mark forward to its time, whenever that is, to the microsecond", testMarkAnyTime},
 	{"batch", "MarkRoots works on a batch and returns where each stands", testMarkBatch},
 	{"remembered", "marks that have not moved for RootMemory may be forgotten, others not", testMarkRemembered},
 	{"keys", "two root keys are the same only if they are the same string", testMarkKeys},
@@ -205,6 +206,17 @@ func testMarkRead(t *tester) {
 	t.markIs("page", time.Time{})
 	t.mark("page", day(1))
 	t.markIs("page", day(1))
+}
+
+func testMarkAnyTime(t *tester) {
+	for _, year := range []int{2, 1600, 1969, 2020, 2300, 9999} {
+		at := time.Date(year, 12, 31, 23, 59, 59, 999998000, time.UTC)
+		t.mark("page", at)
+		t.mark("page", at.Add(-time.Microsecond))
+		t.markIs("page", at)
+		t.mark("page", at.Add(time.Microsecond))
+		t.markIs("page", at.Add(time.Microsecond))
+	}
 }
 
 func testMarkBatch(t *tester) {
