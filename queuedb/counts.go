@@ -3,7 +3,6 @@ package queuedb
 import (
 	"cmp"
 	"context"
-	"iter"
 	"slices"
 	"time"
 
@@ -151,109 +150,4 @@ func (c counting) of(names []jobqueue.Name, queues found, now int64) []jobqueue.
 
 func age(since, now int64) time.Duration {
 	return max(0, time.Duration(now-since)*time.Microsecond)
-}
-
-// Ready implements [jobqueue.Backend].
-func (b *Backend) Ready(ctx context.Context, names ...jobqueue.Name) iter.Seq2[jobqueue.Backlog, error] {
-	return func(yield func(jobqueue.Backlog, error) bool) {
-		backlogs, err := b.backlogs(ctx, names)
-		if err != nil {
-			yield(jobqueue.Backlog{}, err)
-			return
-		}
-		for _, r := range backlogs {
-			if !yield(r, nil) {
-				return
-			}
-		}
-	}
-}
-
-func (b *Backend) backlogs(ctx context.Context, names []jobqueue.Name) (backlogs []jobqueue.Backlog, err error) {
-	sweepDue := false
-	read := func(t tx) (err error) {
-		if sweepDue, err = t.sweepDue(); err == nil {
-			backlogs, err = b.readBacklogs(t, names)
-		}
-		return err
-	}
-	if err := b.read(ctx, read); err != nil || !sweepDue {
-		return backlogs, err
-	}
-	err = b.write(ctx, func(t tx) error {
-		_, err := t.sweepIfDue()
-		return err
-	})
-	if err := optional(ctx, err); err != nil {
-		return nil, err
-	}
-	return backlogs, b.read(ctx, read)
-}
-
-func (b *Backend) readBacklogs(t tx, names []jobqueue.Name) ([]jobqueue.Backlog, error) {
-	since := map[int64]int64{}
-	add := func(queue, at int64) {
-		if old, seen := since[queue]; !seen || at < old {
-			since[queue] = at
-		}
-	}
-	row := func(scan Scan) error {
-		var queue, at int64
-		err := scan(&queue, &at)
-		add(queue, at)
-		return err
-	}
-	var wanted map[int64]struct{}
-	if len(names) > 0 {
-		queues, err := b.findQueues(t, names)
-		if err != nil {
-			return nil, err
-		}
-		b.remember(queues)
-		wanted = make(map[int64]struct{}, len(queues))
-		var ids []int64
-		for _, id := range queues {
-			wanted[id] = struct{}{}
-			ids = append(ids, id)
-		}
-		if len(ids) > 0 {
-			err = t.QueryEach("ready_first", row, ids, column(len(ids), t.now))
-		}
-		if err != nil {
-			return nil, err
-		}
-	} else if err := t.Query("ready_queues", row); err != nil {
-		return nil, err
-	} else if err := t.Query("later_queues", row, t.now); err != nil {
-		return nil, err
-	}
-	if err := t.lapsedQueues(wanted, add); err != nil {
-		return nil, err
-	}
-	ids := make([]int64, 0, len(since))
-	for id := range since {
-		ids = append(ids, id)
-	}
-	byID, fresh, err := b.namesOf(t, ids)
-	if err != nil {
-		return nil, err
-	}
-	b.remember(fresh)
-	backlogs := make([]jobqueue.Backlog, 0, len(since))
-	for id, at := range since {
-		backlogs = append(backlogs, jobqueue.Backlog{Name: byID[id], Age: age(at, t.now)})
-	}
-	return backlogs, nil
-}
-
-// lapsedQueues adds the queues of claims that the next sweep ends, those wanted or, with nil, all.
-func (t tx) lapsedQueues(wanted map[int64]struct{}, add func(queue, since int64)) error {
-	return t.Query("lapsing_queues", func(scan Scan) error {
-		var queue, since int64
-		err := scan(&queue, &since)
-		if _, ok := wanted[queue]; ok || wanted == nil {
-			add(queue, since)
-		}
-		return err
-	}, t.now)
 }

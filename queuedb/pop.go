@@ -168,6 +168,7 @@ func (p *popping) takeFrom(queues, limits []int64, places []int) error {
 		if n := len(taken); n == 0 || taken[n-1] != queue {
 			k = slices.Index(queues, queue)
 			taken, lasts = append(taken, queue), append(lasts, position)
+			p.picked[places[k]] = slices.Grow(p.picked[places[k]], int(min(limits[k], 1000)))
 		}
 		lasts[len(lasts)-1] = position
 		p.picked[places[k]] = append(p.picked[places[k]], job)

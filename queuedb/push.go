@@ -2,12 +2,9 @@ package queuedb
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -84,16 +81,6 @@ type pushing struct {
 	marks   map[markKey]int64
 
 	late, lateAt []int64 // jobs of this push that a duplicate made ready, and their places in line
-}
-
-type root struct {
-	key  string
-	time int64
-}
-
-type markKey struct {
-	queue int64
-	key   string
 }
 
 func (p *pushing) names() []jobqueue.Name {
@@ -214,148 +201,4 @@ func digestBytes(d *jobqueue.Digest) []byte {
 		return nil
 	}
 	return d[:]
-}
-
-// An answer is what a push returned, as it is kept.
-type answer struct {
-	first int64
-	n     int
-	twins []twin
-}
-
-// A twin is the place of a duplicate and the number of the job that stays.
-type twin struct {
-	place int
-	id    int64
-}
-
-func (a *answer) pushed() jobqueue.Pushed {
-	pushed := make(jobqueue.Pushed, a.n)
-	for _, t := range a.twins {
-		pushed[t.place] = jobqueue.PushedJob{ID: formatID(t.id), Duplicate: true}
-	}
-	for i := range pushed {
-		if !pushed[i].Duplicate {
-			pushed[i].ID = formatID(a.first + int64(i))
-		}
-	}
-	return pushed
-}
-
-func (a *answer) encode() []byte {
-	b := binary.AppendUvarint(nil, uint64(a.first))
-	b = binary.AppendUvarint(b, uint64(a.n))
-	for _, t := range a.twins {
-		b = binary.AppendUvarint(b, uint64(t.place))
-		b = binary.AppendUvarint(b, uint64(t.id))
-	}
-	return b
-}
-
-func (t tx) findAnswer(id uuid.UUID, a *answer) (known bool, err error) {
-	err = t.Query("push_find", func(scan Scan) error {
-		var b []byte
-		if err := scan(&b); err != nil {
-			return err
-		}
-		var n []uint64
-		for len(b) > 0 {
-			v, size := binary.Uvarint(b)
-			if size <= 0 {
-				break
-			}
-			n, b = append(n, v), b[size:]
-		}
-		if len(b) > 0 || len(n) < 2 || len(n)%2 != 0 || n[1] > jobqueue.MaxPush {
-			return errors.New("stored answer to a push is damaged")
-		}
-		known = true
-		a.first, a.n = int64(n[0]), int(n[1])
-		for i := 2; i < len(n); i += 2 {
-			a.twins = append(a.twins, twin{int(n[i]), int64(n[i+1])})
-		}
-		return nil
-	}, id[:])
-	return known, err
-}
-
-// MarkRoots implements [jobqueue.Backend].
-func (b *Backend) MarkRoots(ctx context.Context, marks ...jobqueue.Mark) ([]time.Time, error) {
-	times := make([]time.Time, len(marks))
-	if len(marks) == 0 {
-		return times, nil
-	}
-	var moved, named []jobqueue.Name
-	for _, m := range marks {
-		if named = append(named, m.Name); !m.Time.IsZero() {
-			moved = append(moved, m.Name)
-		}
-	}
-	var queues found
-	run := func(t tx) (err error) {
-		if queues, err = b.addQueues(t, moved); err != nil {
-			return err
-		}
-		others, err := b.findQueues(t, named)
-		if err != nil {
-			return err
-		}
-		for n, id := range others {
-			queues[n] = id
-		}
-		return t.markRoots(queues, marks, times)
-	}
-	var err error
-	if len(moved) == 0 {
-		err = b.read(ctx, run)
-	} else {
-		err = b.write(ctx, run)
-	}
-	if err != nil {
-		return nil, err
-	}
-	b.remember(queues)
-	return times, nil
-}
-
-func (t tx) markRoots(queues found, marks []jobqueue.Mark, times []time.Time) error {
-	newest := map[markKey]int64{}
-	var ids []int64
-	var keys []string
-	for _, m := range marks {
-		k := markKey{queues[m.Name], m.Key}
-		ids, keys = append(ids, k.queue), append(keys, k.key)
-		if !m.Time.IsZero() {
-			if at, seen := newest[k]; !seen || m.Time.UnixMicro() > at {
-				newest[k] = m.Time.UnixMicro()
-			}
-		}
-	}
-	if err := t.moveMarks(newest); err != nil {
-		return err
-	}
-	stand := map[markKey]time.Time{}
-	err := t.QueryEach("root_read", func(scan Scan) error {
-		var k markKey
-		var at int64
-		err := scan(&k.queue, &k.key, &at)
-		stand[k] = instant(at)
-		return err
-	}, ids, keys)
-	for i := range marks {
-		times[i] = stand[markKey{ids[i], keys[i]}]
-	}
-	return err
-}
-
-func (t tx) moveMarks(marks map[markKey]int64) error {
-	if len(marks) == 0 {
-		return nil
-	}
-	var queues, times []int64
-	var keys []string
-	for k, at := range marks {
-		queues, keys, times = append(queues, k.queue), append(keys, k.key), append(times, at)
-	}
-	return t.ExecEach("root_mark", queues, keys, times, column(len(keys), t.now))
 }

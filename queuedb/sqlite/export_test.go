@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/wikifarm/jobqueue/queuedb"
 )
@@ -46,4 +47,11 @@ func AddMigration(text string) (undo func()) {
 	before := migrations
 	migrations = append(Migrations(), Migration{Format: len(before) + 1, SQL: text})
 	return func() { migrations = before }
+}
+
+// LimitPages lets the file grow to at most n pages.
+func (b *Backend) LimitPages(n int) error {
+	return b.store.Write(context.Background(), false, func(t queuedb.Tx) error {
+		return t.(*tx).run(fmt.Sprintf("pragma max_page_count = %d", n))
+	})
 }

@@ -156,6 +156,31 @@ func TestFailureLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestFull checks that a full disk is reported, that what is there can be
+// settled, and that everything goes on when there is room.
+func TestFull(t *testing.T) {
+	b := openFile(t, newFile(t), nil)
+	rs := records(1000)
+	push(t, b, rs[:10]...)
+	cs := pop(t, b, 10)
+	if err := b.LimitPages(40); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Push(t.Context(), [16]byte{1}, rs); !errors.Is(err, jobqueue.ErrUnavailable) || !strings.Contains(err.Error(), "no room left") {
+		t.Errorf("Push = %v, want %v: no room left", err, jobqueue.ErrUnavailable)
+	}
+	if lost := settle(t, b, outcomes(jobqueue.ActionDone, cs...)...); len(lost) > 0 {
+		t.Errorf("Settle lost %v", lost)
+	}
+	if c := counts(t, b); c.Total() != 0 {
+		t.Errorf("Counts = %+v, want none", c)
+	}
+	if err := b.LimitPages(100_000); err != nil {
+		t.Fatal(err)
+	}
+	push(t, b, rs...)
+}
+
 func TestView(t *testing.T) {
 	path := newFile(t)
 	b := openFile(t, path, nil)

@@ -21,7 +21,10 @@ const (
 // walPages is from how many pages in the write-ahead log on they are moved to the file.
 const walPages = 4000
 
-var errClosed = errors.New("backend is closed")
+var (
+	errClosed = errors.New("backend is closed")
+	errIdle   = errors.New("no call waits any more")
+)
 
 // A call is one Write that waits for its turn.
 type call struct {
@@ -151,11 +154,13 @@ func (w *writer) loop() {
 			return
 		}
 		for w.waits() {
-			if err := w.begin(); err != nil {
+			switch err := w.begin(); err {
+			case nil:
+				w.group()
+			case errIdle:
+			default:
 				w.fail(err)
-				break
 			}
-			w.group()
 		}
 	}
 }
@@ -176,7 +181,7 @@ func (w *writer) begin() error {
 		case <-time.After(turnPause):
 		}
 		if !w.waits() {
-			return fmt.Errorf("%w: nobody waits any more", jobqueue.ErrUnavailable)
+			return errIdle
 		}
 	}
 }

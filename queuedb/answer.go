@@ -1,0 +1,73 @@
+package queuedb
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+// An answer is what a push returned, as it is kept.
+type answer struct {
+	first int64
+	n     int
+	twins []twin
+}
+
+// A twin is the place of a duplicate and the number of the job that stays.
+type twin struct {
+	place int
+	id    int64
+}
+
+func (a *answer) pushed() jobqueue.Pushed {
+	pushed := make(jobqueue.Pushed, a.n)
+	for _, t := range a.twins {
+		pushed[t.place] = jobqueue.PushedJob{ID: formatID(t.id), Duplicate: true}
+	}
+	for i := range pushed {
+		if !pushed[i].Duplicate {
+			pushed[i].ID = formatID(a.first + int64(i))
+		}
+	}
+	return pushed
+}
+
+func (a *answer) encode() []byte {
+	b := binary.AppendUvarint(nil, uint64(a.first))
+	b = binary.AppendUvarint(b, uint64(a.n))
+	for _, t := range a.twins {
+		b = binary.AppendUvarint(b, uint64(t.place))
+		b = binary.AppendUvarint(b, uint64(t.id))
+	}
+	return b
+}
+
+func (t tx) findAnswer(id uuid.UUID, a *answer) (known bool, err error) {
+	err = t.Query("push_find", func(scan Scan) error {
+		var b []byte
+		if err := scan(&b); err != nil {
+			return err
+		}
+		var n []uint64
+		for len(b) > 0 {
+			v, size := binary.Uvarint(b)
+			if size <= 0 {
+				break
+			}
+			n, b = append(n, v), b[size:]
+		}
+		if len(b) > 0 || len(n) < 2 || len(n)%2 != 0 || n[1] > jobqueue.MaxPush {
+			return errors.New("stored answer to a push is damaged")
+		}
+		known = true
+		a.first, a.n = int64(n[0]), int(n[1])
+		for i := 2; i < len(n); i += 2 {
+			a.twins = append(a.twins, twin{int(n[i]), int64(n[i+1])})
+		}
+		return nil
+	}, id[:])
+	return known, err
+}
