@@ -26,6 +26,8 @@ FUZZTIME = 30s
 
 fuzz:
 	go test -run '^$$' -fuzz FuzzParamsDigest -fuzztime $(FUZZTIME) .
+	go test -run '^$$' -fuzz FuzzConfig -fuzztime $(FUZZTIME) ./config
+	go test -run '^$$' -fuzz FuzzJSONLines -fuzztime $(FUZZTIME) ./cli
 	go test -run '^$$' -fuzz FuzzBackend -fuzztime $(FUZZTIME) ./queuedb/sqlite
 
 # The commands, in ./bin.

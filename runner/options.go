@@ -20,7 +20,7 @@ type Options struct {
 	Types []string
 
 	// Domains returns the only domains to serve. It is called before each look at what
-	// is ready, so it should be quick. Nil means all.
+	// is ready, so it should be quick. Without it all are served; if it returns none, none are.
 	Domains func() []string
 
 	// Workers is how many jobs run at once. Default four for each CPU that Go may use.
