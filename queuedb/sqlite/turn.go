@@ -2,5 +2,7 @@ package sqlite
 
 import "time"
 
-// turnPause is how long a process waits before it asks again for its turn.
-const turnPause = 500 * time.Microsecond
+const (
+	turnPause    = 500 * time.Microsecond // how long a process waits before it asks again for its turn
+	turnPatience = 500 * time.Millisecond // after how long it does without one
+)

@@ -168,8 +168,9 @@ func (w *writer) loop() {
 // begin opens a transaction, waiting for other processes. Meanwhile more calls come in or are withdrawn.
 func (w *writer) begin() error {
 	defer w.turn.give()
-	for {
-		if w.turn.take() {
+	for asked := time.Now(); ; {
+		// A process that is stopped while it is at the head of the line must not hold up the others.
+		if w.turn.take() || time.Since(asked) > turnPatience {
 			err := w.conn.exec("begin immediate")
 			if !isBusy(err) {
 				return classify(w.path, err)
