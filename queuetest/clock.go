@@ -19,6 +19,7 @@ var clockRules = []testCase{
 	{"away twice", "not twice unless it was extended in between", testClockAwayTwice},
 	{"away, extended, away", "not twice unless it was extended in between", testClockAwayExtended},
 	{"half of each lease", "longer ago than half of a claim's lease: of each claim its own", testClockHalf},
+	{"half of the new lease", "longer ago than half of a claim's lease: of the one that Extend gave it", testClockHalfExtended},
 	{"forward and back", "an expiry more than two leases ahead is cut to one lease", testClockBack},
 	{"forward and back, owner lives", "a clock stepped forward and back loses no claim that is extended", testClockBackOwnerLives},
 	{"back", "an expiry more than two leases ahead is cut to one lease: the clock was stepped back", testClockOnlyBack},
@@ -131,6 +132,17 @@ func testClockHalf(t *tester) {
 	t.jump(2 * lease) // The long lease has ended; of the short one a new one begins.
 	t.hands(2)
 	t.counts(0, 0, 2, 0)
+}
+
+func testClockHalfExtended(t *tester) {
+	t.stores(job(1))
+	c := t.hands(1)[0]
+	t.extendBy(20*lease, []uuid.UUID{c.Token})
+	t.jump(8 * lease)
+	t.maintain()
+	t.advance(2 * lease)
+	t.settle(done(c))
+	t.counts(0, 0, 0, 0)
 }
 
 func testClockBack(t *tester) {

@@ -16,6 +16,7 @@ var countRules = []testCase{
 	{"expired", "Counts and Ready say what a Pop would find now: what has a claim that ran out", testCountExpired},
 	{"age", "Age is about how long the oldest ready job has been ready; 0 without one", testCountAge},
 	{"age of what was delayed", "Age is about how long a job has been ready, not how long it waited before", testCountAgeDelayed},
+	{"age of the oldest", "Age is about how long the oldest ready job has been ready: not the one whose claim ran out just now", testCountAgeOldest},
 	{"ready queues", "Ready yields the queues in which a Pop would find a job now", testReadyQueues},
 	{"ready names", "Ready yields those of the named queues in which a Pop would find a job now", testReadyNames},
 	{"ready hundreds", "Ready yields all queues in which a Pop would find a job now", testReadyHundreds},
@@ -130,6 +131,14 @@ func testCountAgeDelayed(t *tester) {
 	t.settle(retry(t.hands(1)[0], 0))
 	t.jump(time.Minute)
 	t.age(time.Minute)
+}
+
+func testCountAgeOldest(t *tester) {
+	t.stores(jobs(1, 2)...)
+	t.takes(1)
+	t.lapse()
+	t.counts(2, 0, 0, 0)
+	t.age(lease)
 }
 
 func testReadyQueues(t *tester) {

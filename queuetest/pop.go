@@ -13,6 +13,7 @@ var popRules = []testCase{
 	{"at most", "Pop claims up to Want.Max jobs of each wanted queue", testPopAtMost},
 	{"nothing", "Pop claims up to Want.Max jobs; without one it returns none and no error", testPopNothing},
 	{"grouped", "Pop returns the jobs grouped as wanted", testPopGrouped},
+	{"grouped, made ready", "Pop returns the jobs grouped as wanted, also those it made ready", testPopGroupedMadeReady},
 	{"only wanted", "Pop claims jobs of each wanted queue and of no other", testPopOnlyWanted},
 	{"hundreds of queues", "every call works on a batch: Pop takes any number of wants", testPopHundreds},
 	{"wanted twice", "a claim is a job handed over by a Pop: to nobody twice, though its queue is wanted twice", testPopWantedTwice},
@@ -49,6 +50,12 @@ func testPopNothing(t *tester) {
 func testPopGrouped(t *tester) {
 	t.stores(typed(job(1), "a"), typed(job(2), "b"), typed(job(3), "a"), typed(job(4), "c"), typed(job(5), "b"), typed(job(6), "b"))
 	t.same(t.popAs(newLease(), t.want("b", 2), t.want("none", 5), t.want("a", 5), t.want("c", 1)), 2, 5, 1, 3, 4)
+}
+
+func testPopGroupedMadeReady(t *tester) {
+	t.stores(typed(job(1), "a"), typed(delayed(job(2), time.Hour), "a"), typed(job(3), "b"), typed(delayed(job(4), time.Hour), "b"))
+	t.jump(2 * time.Hour)
+	t.same(t.popAs(newLease(), t.want("b", 5), t.want("a", 5)), 3, 4, 1, 2)
 }
 
 func (t *tester) want(typ string, n int) jobqueue.Want {
