@@ -17,14 +17,14 @@ import (
 // What open returns must be a [Clock] and keep a store of its own.
 func FuzzBackend(f *testing.F, open func(testing.TB) jobqueue.Backend) {
 	for _, h := range []string{
-		"p0p1o0s0r0g0a0o1",                 // push, pop, settle each way
+		"p7o3s0r1g2a3x4o3g0r1o3",           // push, pop, settle each way
 		"d0d0d1o0d0r0d0o3",                 // duplicates, around a claim and a retry
 		"l0l4u0u0d0t4t8o3",                 // delayed twins, and the delay passes
 		"R0R8RPo3R0R1Rpo3m0m4o3",           // roots that supersede and are taken over
 		"p3o3t1t1t1t1t1o3x0s0S0",           // a lease ends; the old claim is settled late
 		"p3o3j0w0o3t1e0j0o3e0s0",           // the store is away, once and again
 		"p3P0o3O0s0O0P0S0P0",               // answers are lost
-		"p3o3a0a1a2w0q0o3t8t8t8w0",         // abandoned, requeued, pruned
+		"p7o3a0a1a2r3q0q1o3a0t8q2t8t8w0q1", // abandoned, requeued, pruned
 		"p7l3o1k0k1k2k3p3c0o3i0i1i2i3",     // deleted in each state, popped by ID
 		"D0D1L0L1U0U1o3o7s0s1s2t4o3o7j0o7", // both queues at once
 	} {

@@ -258,11 +258,11 @@ func (p *player) maintain() {
 func (p *player) change(op string, do func(jobqueue.Backend, context.Context, jobqueue.Filter) (int, error), n int) {
 	q := p.queues[n/4%2]
 	mine := jobqueue.Filter{Domain: q.Domain, Type: q.Type}
-	if n >= 8 {
-		mine.States = []jobqueue.State{jobqueue.State(1 + n%4)}
+	if n%3 == 2 {
+		mine.States = []jobqueue.State{jobqueue.State(1 + n/8%4)}
 	}
 	theirs := mine
-	if e, ok := pick(p.stored(), n); ok && n < 4 {
+	if e, ok := pick(p.stored(), n/3); ok && n%3 == 0 {
 		mine = jobqueue.Filter{IDs: []string{p.native[e.ID]}, States: jobqueue.States()}
 		theirs = jobqueue.Filter{IDs: []string{e.ID}, States: jobqueue.States()}
 	}
