@@ -29,6 +29,9 @@ var (
 
 	// ErrTooLarge: the input is over a documented limit.
 	ErrTooLarge = errors.New("too large")
+
+	// ErrFault: the handler of a job type is broken or away, whatever the job; see [Fault].
+	ErrFault = errors.New("handler at fault")
 )
 
 // An Error says what was being done, to which queue, and why it failed.
@@ -68,12 +71,15 @@ type verdict struct {
 	do    Action
 	delay time.Duration
 	err   error
+	fault bool
 }
 
 func (v *verdict) Error() string {
 	switch {
 	case v.err != nil:
 		return v.err.Error()
+	case v.fault:
+		return ErrFault.Error()
 	case v.do == ActionGiveBack:
 		return "snoozed for " + v.delay.String()
 	default:
@@ -82,6 +88,9 @@ func (v *verdict) Error() string {
 }
 
 func (v *verdict) Unwrap() error { return v.err }
+
+// Is reports whether target is [ErrFault] and v is one.
+func (v *verdict) Is(target error) bool { return v.fault && target == ErrFault }
 
 // Abandon, returned by Run, abandons the job with the reason err:
 // it is not tried again, and is kept for [Policy.Keep].
@@ -97,3 +106,10 @@ func RetryIn(d time.Duration, err error) error {
 // attempt. A job is abandoned when a snooze would end later than
 // [Policy.MaxSnooze] after it was queued.
 func Snooze(d time.Duration) error { return &verdict{do: ActionGiveBack, delay: max(d, 0)} }
+
+// Fault, returned by Run, says that not the job but what runs it is at fault:
+// a missing program, an endpoint that is away. The job is given back with
+// the reason err, uncounted, and a runner lets its type rest for a while,
+// whatever the number of its jobs. It is an [ErrFault]. A job that is settled
+// before it runs, see [Policy.AtMostOnce], is lost all the same.
+func Fault(err error) error { return &verdict{do: ActionGiveBack, err: err, fault: true} }

@@ -19,7 +19,7 @@ type Job interface {
 
 	// Run does the work. A nil error means that it is done. With any other
 	// error, or a panic, the job is tried again after a back-off until its
-	// tries are used up; [Abandon], [RetryIn] and [Snooze] say otherwise.
+	// tries are used up; [Abandon], [RetryIn], [Snooze] and [Fault] say otherwise.
 	//
 	// Run must return soon after ctx is done; [context.Cause] says why.
 	// A job may run more than once, so Run should be idempotent.

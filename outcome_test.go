@@ -49,7 +49,10 @@ func TestOutcome(t *testing.T) {
 		"snooze late":            {attempt: 1, age: 6 * day, err: jobqueue.Snooze(12 * time.Hour), want: jobqueue.Outcome{Do: jobqueue.ActionGiveBack, Delay: 12 * time.Hour, Err: "snoozed for 12h0m0s"}},
 		"snooze too late": {attempt: 1, age: 6 * day, err: jobqueue.Snooze(2 * day),
 			want: jobqueue.Outcome{Do: jobqueue.ActionAbandon, Delay: 2 * day, Err: "snoozed for 48h0m0s, which is past 168h0m0s after it was queued"}},
-		"snooze for ever": {typ: "endless", attempt: 1, age: 1000 * day, err: jobqueue.Snooze(2 * day), want: jobqueue.Outcome{Do: jobqueue.ActionGiveBack, Delay: 2 * day, Err: "snoozed for 48h0m0s"}},
+		"fault":                 {attempt: 1, err: jobqueue.Fault(broken), want: jobqueue.Outcome{Do: jobqueue.ActionGiveBack, Err: "broken"}},
+		"fault on the last try": {attempt: 3, age: 1000 * day, err: fmt.Errorf("mail: %w", jobqueue.Fault(broken)), want: jobqueue.Outcome{Do: jobqueue.ActionGiveBack, Err: "mail: broken"}},
+		"fault for no reason":   {attempt: 1, err: jobqueue.Fault(nil), want: jobqueue.Outcome{Do: jobqueue.ActionGiveBack, Err: "handler at fault"}},
+		"snooze for ever":       {typ: "endless", attempt: 1, age: 1000 * day, err: jobqueue.Snooze(2 * day), want: jobqueue.Outcome{Do: jobqueue.ActionGiveBack, Delay: 2 * day, Err: "snoozed for 48h0m0s"}},
 	} {
 		c := &jobqueue.Claim{Attempt: tt.attempt, QueuedAt: time.Now().Add(-tt.age)}
 		c.Type, c.MaxTries = tt.typ, 3
@@ -65,9 +68,23 @@ func TestOutcome(t *testing.T) {
 
 func TestVerdictsUnwrap(t *testing.T) {
 	broken := errors.New("broken")
-	for _, err := range []error{jobqueue.Abandon(broken), jobqueue.RetryIn(1, broken)} {
+	for _, err := range []error{jobqueue.Abandon(broken), jobqueue.RetryIn(1, broken), jobqueue.Fault(broken)} {
 		if !errors.Is(err, broken) {
 			t.Errorf("%v does not wrap its reason", err)
+		}
+	}
+}
+
+func TestFaultIs(t *testing.T) {
+	broken := errors.New("broken")
+	for want, errs := range map[bool][]error{
+		true:  {jobqueue.Fault(broken), jobqueue.Fault(nil), fmt.Errorf("mail: %w", jobqueue.Fault(broken))},
+		false: {broken, jobqueue.Snooze(1), jobqueue.Abandon(broken), jobqueue.RetryIn(1, broken)},
+	} {
+		for _, err := range errs {
+			if got := errors.Is(err, jobqueue.ErrFault); got != want {
+				t.Errorf("%v is a fault: %v, want %v", err, got, want)
+			}
 		}
 	}
 }

@@ -14,17 +14,19 @@ import (
 
 // Outcome turns what a job's Run returned into the outcome for its claim:
 // done, or retried after a back-off, or abandoned on the last try, or what
-// [Abandon], [RetryIn] or [Snooze] ask for.
+// [Abandon], [RetryIn], [Snooze] or [Fault] ask for.
 func (g *Group) Outcome(c *Claim, err error) Outcome {
 	if err == nil {
 		return Outcome{Claim: c, Do: ActionDone}
 	}
 	o := Outcome{Claim: c, Do: ActionRetry, Delay: -1, Err: err.Error()}
 	p := g.Policy(c.Type)
-	if v, ok := errors.AsType[*verdict](err); ok {
+	v, ok := errors.AsType[*verdict](err)
+	if ok {
 		o.Do, o.Delay = v.do, v.delay
 	}
 	switch {
+	case ok && v.fault:
 	case o.Do == ActionGiveBack && p.MaxSnooze >= 0 && time.Since(c.QueuedAt)+o.Delay > p.MaxSnooze:
 		o.Do, o.Err = ActionAbandon, fmt.Sprintf("%s, which is past %v after it was queued", o.Err, p.MaxSnooze)
 	case o.Do == ActionRetry && c.Attempt >= c.MaxTries:

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -83,6 +84,8 @@ func outcome(e runner.Ended) string {
 	switch {
 	case e.Err == nil:
 		return "good"
+	case errors.Is(e.Err, jobqueue.ErrFault):
+		return "fault=" + escape(e.Err.Error())
 	case e.Action == jobqueue.ActionGiveBack:
 		return escape(e.Err.Error())
 	}
@@ -178,7 +181,7 @@ type ranJob struct {
 	Type   string  `json:"type"`
 	Domain string  `json:"domain"`
 	ID     string  `json:"id"`
-	Status string  `json:"status"` // ok, failed or snoozed
+	Status string  `json:"status"` // ok, failed, snoozed or fault
 	Error  *string `json:"error"`
 	Time   int64   `json:"time"` // milliseconds
 }
@@ -187,7 +190,10 @@ func (d *document) ended(e runner.Ended) {
 	job := ranJob{Type: e.Claim.Type, Domain: e.Claim.Domain, ID: e.Claim.ID, Status: "ok", Time: e.Took.Milliseconds()}
 	if e.Err != nil {
 		job.Status = "failed"
-		if e.Action == jobqueue.ActionGiveBack {
+		switch {
+		case errors.Is(e.Err, jobqueue.ErrFault):
+			job.Status = "fault"
+		case e.Action == jobqueue.ActionGiveBack:
 			job.Status = "snoozed"
 		}
 		job.Error = new(e.Err.Error())
@@ -206,13 +212,14 @@ func (d *document) close(res *runner.Result) error {
 	defer d.mu.Unlock()
 	n := res.Counts
 	doc := struct {
-		Reached     runner.Reason    `json:"reached"`
-		Error       string           `json:"error,omitempty"`
-		Jobs        []ranJob         `json:"jobs"`
-		JobsLeftOut int              `json:"jobsLeftOut"`
-		Counts      map[string]int   `json:"counts"`
-		Backoffs    map[string]int64 `json:"backoffs"` // seconds from now
-		Elapsed     int64            `json:"elapsed"`  // milliseconds
+		Reached     runner.Reason     `json:"reached"`
+		Error       string            `json:"error,omitempty"`
+		Jobs        []ranJob          `json:"jobs"`
+		JobsLeftOut int               `json:"jobsLeftOut"`
+		Counts      map[string]int    `json:"counts"`
+		Backoffs    map[string]int64  `json:"backoffs"` // seconds from now
+		Faults      map[string]string `json:"faults"`   // of handlers, by type
+		Elapsed     int64             `json:"elapsed"`  // milliseconds
 	}{
 		Reached:     res.Reached,
 		Jobs:        d.jobs,
@@ -222,6 +229,7 @@ func (d *document) close(res *runner.Result) error {
 			"superseded": n.Superseded, "givenBack": n.GivenBack, "lost": n.Lost, "unsettled": n.Unsettled, "stuck": len(res.Stuck),
 		},
 		Backoffs: map[string]int64{},
+		Faults:   res.Faults,
 		Elapsed:  res.Elapsed.Milliseconds(),
 	}
 	if res.Err != nil {

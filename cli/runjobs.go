@@ -30,8 +30,9 @@ The first SIGTERM or SIGINT stops claiming, gives jobs that have not started bac
 and lets running ones finish for as long as --grace says. A second one interrupts
 them; they run again later.
 
-Exit status: 0 if all is well, 1 if a job failed in a run without --wait, 2 for a
-mistake in the flags or the farm file, 3 if a store is away or read-only.`,
+Exit status: 0 if all is well, 1 if in a run without --wait a job failed or a handler
+is at fault, 2 for a mistake in the flags or the farm file, 3 if a store is away or
+read-only.`,
 		Args: noArgs,
 	}
 	fs := c.Flags()
@@ -122,6 +123,8 @@ func (f *runFlags) verdict(res *runner.Result) error {
 		return &statusError{exitUsage, res.Err}
 	case res.Reached == runner.ReadOnly, res.Reached == runner.Exception:
 		return &statusError{exitStore, res.Err}
+	case res.Reached == runner.HandlerFault:
+		return &statusError{exitFailed, res.Err}
 	case f.o.Wait:
 		return nil
 	case n.Unsettled > 0:

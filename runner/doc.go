@@ -27,9 +27,17 @@
 // runner gives back what has not started, waits for what runs, settles it all,
 // and only then starts the job, so that a crash can only be its own.
 //
+// # Handlers at fault
+//
+// After a [jobqueue.Fault] nothing of the type starts for a second, and what is in the buffer is
+// given back. Then one job is tried. If that meets a fault too, the type rests for twice as
+// long, up to a minute; when it does not, all is as before. The same holds after 20 jobs in a row
+// were abandoned, until one goes well. Other types go on. A run that does not wait ends with
+// [HandlerFault] when there is nothing else to do, after ten seconds if the handler worked before.
+//
 // # Jobs that do not end
 //
-// When a run is out of time its context ends. A job that goes on for five more seconds
+// When a run is out of time its context ends. A job that goes on for ten more seconds
 // is settled as failed, may so be tried again elsewhere while it
 // still runs here, and keeps its worker until it returns.
 package runner

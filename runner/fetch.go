@@ -119,6 +119,10 @@ func (f *fetcher) over(l look, idle bool) (Reason, error) {
 	switch {
 	case !idle || down || len(l.queues) > 0 && f.nothing < 10:
 		return "", nil
+	case l.faulty && l.hope:
+		return "", nil
+	case l.faulty:
+		return HandlerFault, f.fault()
 	case l.throttled:
 		return Throttled, nil
 	}
@@ -138,6 +142,9 @@ func (f *fetcher) rest(l look) {
 	for _, t := range f.types {
 		if at := t.gate.closedUntil(now); !at.IsZero() {
 			f.quiet = earlier(f.quiet, at.Add(-holdTime))
+		}
+		if at := t.rest.ends(now); !at.IsZero() {
+			f.quiet = earlier(f.quiet, at)
 		}
 	}
 }

@@ -42,6 +42,7 @@ type jobType struct {
 	name   string
 	policy jobqueue.Policy
 	gate   *gate        // nil: not throttled
+	rest   rest         // while the handler is at fault
 	each   atomic.Int64 // how long a run takes, in nanoseconds; 0 is not known
 	size   atomic.Int64 // how many bytes the parameters have
 }

@@ -198,7 +198,7 @@ func TestDeaf(t *testing.T) {
 			defer mu.Unlock()
 			ends[e.Claim.Type]++
 		}})
-		time.Sleep(10 * time.Second)
+		time.Sleep(12 * time.Second)
 		f.stored("deaf", 0, 0, 0, 1)
 		f.push("good", 20)
 		time.Sleep(21*time.Second + 100*time.Millisecond)
@@ -228,8 +228,8 @@ func TestDeafEnd(t *testing.T) {
 		f.push("deaf", 1)
 		res := f.run(t.Context(), runner.Options{})
 		f.reached(res, runner.NoneReady)
-		if len(res.Stuck) != 1 || res.Elapsed.Round(time.Second) != 6*time.Second {
-			t.Errorf("%v, want one stuck job after 6 s", res)
+		if len(res.Stuck) != 1 || res.Elapsed.Round(time.Second) != 11*time.Second {
+			t.Errorf("%v, want one stuck job after 11 s", res)
 		}
 	})
 }

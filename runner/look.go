@@ -13,6 +13,8 @@ type look struct {
 	queues    []jobqueue.Name
 	stores    []*store // of each queue
 	throttled bool     // some types were left out because they must wait
+	faulty    bool     // some types were left out because their handlers are at fault
+	hope      bool     // and one of these worked a moment ago
 }
 
 // look asks the stores which queues are ready, or uses what they said a moment ago.
@@ -32,7 +34,12 @@ func (f *fetcher) look() (l look) {
 			f.ask(s, domains, names)
 		}
 		for _, n := range s.ready {
-			if !f.jobType(s, n.Type).gate.closedUntil(now).IsZero() {
+			t := f.jobType(s, n.Type)
+			if alone, hope := t.rest.leftAlone(now); alone {
+				l.faulty, l.hope = true, l.hope || hope
+				continue
+			}
+			if !t.gate.closedUntil(now).IsZero() {
 				l.throttled = true
 				continue
 			}

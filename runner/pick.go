@@ -61,9 +61,14 @@ func (f *fetcher) unstall() {
 func (f *fetcher) deal(l look, r room) []int {
 	now := time.Now()
 	gates := map[*gate]int{} // how many jobs each may still let through
+	probes := map[*jobType]bool{}
 	bytes := int64(maxBytes)
 	admit := func(i int) bool {
 		t := f.types[l.queues[i].Type]
+		probe := t.rest.trouble.Load()
+		if probe && (probes[t] || r.free == 0) {
+			return false
+		}
 		if t.gate != nil {
 			n, ok := gates[t.gate]
 			if !ok {
@@ -75,6 +80,9 @@ func (f *fetcher) deal(l look, r room) []int {
 			gates[t.gate] = n - 1
 		}
 		if r.free > 0 {
+			if probe {
+				probes[t] = true
+			}
 			r.free--
 			return true
 		}

@@ -2,6 +2,8 @@ package runner
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +21,7 @@ const (
 	TimeLimit    Reason = "time-limit"    // Options.MaxTime
 	MemoryLimit  Reason = "memory-limit"  // Options.MemoryLimit
 	ReadOnly     Reason = "read-only"     // the queue refuses to hand out jobs; Err says why
+	HandlerFault Reason = "handler-fault" // what is ready has a handler that is broken or away, see Faults; Err says how
 	Throttled    Reason = "throttled"     // what is ready must not start yet, see Backoffs
 	Exception    Reason = "exception"     // a store failed; Err says how
 	Stopped      Reason = "stopped"       // the context of Run ended
@@ -29,9 +32,10 @@ type Result struct {
 	Reached  Reason
 	Counts   Counts
 	Backoffs map[string]time.Time // the types that were throttled last, and until when
+	Faults   map[string]string    // the types that rested last because their handler is at fault, and why
 	Elapsed  time.Duration        // how long Run took
 	Stuck    []*jobqueue.Claim    // jobs that ignored the end of their context, and may run still
-	Err      error                // with ReadOnly, NonePossible and Exception
+	Err      error                // with ReadOnly, NonePossible, HandlerFault and Exception
 }
 
 // Counts are numbers of jobs. A job counts again each time it was claimed.
@@ -42,7 +46,7 @@ type Counts struct {
 	Abandoned  int // failed for good, or were found with no tries left
 	Snoozed    int // asked to run later
 	Superseded int // dropped for a newer root
-	GivenBack  int // claimed and not run, or interrupted by the end of the run; ready again
+	GivenBack  int // not run, interrupted by the end of the run, or met a handler at fault; ready again
 	Lost       int // claims that somebody else got, or deleted, before they were settled
 	Unsettled  int // what became of them could not be recorded; they run again when their lease ends
 }
@@ -69,6 +73,8 @@ func (r *Result) String() string {
 	fmt.Fprintf(&b, " in %v: %s", r.Elapsed.Round(time.Millisecond), r.Reached)
 	if r.Err != nil {
 		fmt.Fprintf(&b, ": %s", printable(r.Err.Error()))
+	} else if len(r.Faults) > 0 {
+		fmt.Fprintf(&b, ", handlers at fault: %s", printable(strings.Join(slices.Sorted(maps.Keys(r.Faults)), ", ")))
 	}
 	return b.String()
 }

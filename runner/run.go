@@ -22,7 +22,7 @@ const maintainTime = 30 * time.Second
 // When ctx ends, Run stops claiming, gives back what has not started, and lets
 // the rest finish within Options.Grace. Then it ends the contexts of these jobs with the
 // cause [ErrStopped], gives back those that return an error, and leaves those that do not
-// return within five seconds to their lease: Result.Stuck names them, and they may still
+// return within ten seconds to their lease: Result.Stuck names them, and they may still
 // be running when Run returns. Stopping is no error.
 //
 // The Result is never nil. The error is its Err.
@@ -30,7 +30,7 @@ func Run(ctx context.Context, g *jobqueue.Group, reg *jobqueue.Registry, o *Opti
 	r := newRun(g, reg, o)
 	begin := time.Now()
 	reason, err := r.run(ctx)
-	res := &Result{Reached: reason, Err: err, Elapsed: time.Since(begin), Backoffs: r.fetcher.backoffs()}
+	res := &Result{Reached: reason, Err: err, Elapsed: time.Since(begin), Backoffs: r.fetcher.backoffs(), Faults: r.fetcher.faults()}
 	r.tally.mu.Lock()
 	defer r.tally.mu.Unlock()
 	res.Counts, res.Stuck = r.tally.counts, r.tally.stuck

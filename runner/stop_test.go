@@ -317,11 +317,11 @@ func TestGrace(t *testing.T) {
 				done := f.goRun(ctx, runner.Options{Grace: 20 * time.Second, Abort: second})
 				time.Sleep(time.Second)
 				stop()
-				want := 26 * time.Second
+				want := 31 * time.Second
 				if abort {
 					time.Sleep(time.Second)
 					close(second)
-					want = 7 * time.Second
+					want = 12 * time.Second
 				}
 				res := <-done
 				f.reached(res, runner.Stopped)

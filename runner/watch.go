@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	watchTime = time.Second     // between two looks at the workers when no time limit is nearer
-	deafTime  = 5 * time.Second // how long a job may ignore the end of its context
+	watchTime = time.Second      // between two looks at the workers when no time limit is nearer
+	deafTime  = 10 * time.Second // how long a job may ignore the end of its context
 )
 
 // A watch holds jobs to their time limits. One goroutine does it for all

@@ -75,6 +75,10 @@ func (w *worker) do(j *job) {
 		w.r.giveBack(w.id, j, 0)
 		return
 	}
+	if !j.typ.rest.admit(j) {
+		w.r.giveBack(w.id, j, 0)
+		return
+	}
 	if !j.state.CompareAndSwap(waiting, running) {
 		return // lost meanwhile
 	}
@@ -160,13 +164,19 @@ func (w *worker) ran(j *job, err error) {
 	if j.typ.each.Load() == 0 {
 		observe(&j.typ.each, int64(took)) // the settler does the rest
 	}
-	w.r.ran.Add(1)
 	if err != nil && errors.Is(cause, ErrTimeout) {
 		// Not wrapped: a job out of time fails, whatever it asks for.
 		err = fmt.Errorf("%w: %v: %v", ErrTimeout, j.typ.policy.Timeout, err)
 	}
+	fault := err != nil && errors.Is(err, jobqueue.ErrFault)
+	if fault && !early {
+		w.r.unrun.Add(1)
+	} else {
+		w.r.ran.Add(1)
+	}
 	switch {
 	case early:
+		w.r.learn(j, err, earlyAction(err))
 		observe(&j.typ.each, int64(j.took))
 		w.r.ended(j, err, earlyAction(err))
 		w.r.tally.add(func(c *Counts) {
@@ -187,9 +197,11 @@ func (w *worker) ran(j *job, err error) {
 	}
 	s := j.hand.beater.s
 	j.outcome = s.group.Outcome(j.claim, err)
-	j.snoozed = j.outcome.Do == jobqueue.ActionGiveBack
-	if err != nil && errors.Is(cause, ErrStopped) && !j.snoozed {
+	j.snoozed = j.outcome.Do == jobqueue.ActionGiveBack && !fault
+	if err != nil && errors.Is(cause, ErrStopped) && j.outcome.Do != jobqueue.ActionGiveBack {
 		j.outcome = jobqueue.Outcome{Claim: j.claim, Do: jobqueue.ActionGiveBack}
+	} else {
+		w.r.learn(j, err, j.outcome.Do)
 	}
 	w.r.ended(j, err, j.outcome.Do)
 	s.settler.add(w.id, j)
