@@ -249,7 +249,7 @@ type Maintained struct {
 	Released  int // delayed jobs that became ready
 	Recycled  int // jobs whose claim had run out
 	Pruned    int // abandoned jobs deleted
-	Forgotten int // marks, push ids and tokens
+	Forgotten int // marks, push ids, tokens, and values whose TTL has run out
 }
 
 // Waiter is implemented by a Backend that can tell when to look again.

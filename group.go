@@ -13,6 +13,7 @@ type Routes struct {
 	ReadOnly  string                  // a reason refuses push, pop, delete and requeue
 	MaxParams int                     // bytes of parameters per job; 0 means DefaultMaxParams
 	Policy    func(typ string) Policy // zero fields mean the defaults; nil means all defaults
+	Control   Control                 // keeps what is paused; nil means Default, if it is one
 	Trace     *Trace
 }
 
@@ -28,6 +29,7 @@ type routes struct {
 	Routes
 	backends  []Backend // each once, the default first
 	maxParams int
+	pauses    pauses
 }
 
 // NewGroup returns a group at home in domain. It panics without a default
@@ -41,6 +43,10 @@ func NewGroup(domain string, r Routes) *Group {
 	}
 	rs := &routes{Routes: r, backends: []Backend{r.Default}, maxParams: r.MaxParams}
 	def(&rs.maxParams, DefaultMaxParams)
+	rs.pauses.turn = make(chan struct{}, 1)
+	if rs.Control == nil {
+		rs.Control, _ = r.Default.(Control)
+	}
 	for _, b := range r.Types {
 		if !slices.Contains(rs.backends, b) {
 			rs.backends = append(rs.backends, b)

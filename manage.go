@@ -9,8 +9,14 @@ import (
 
 // Ready yields the queues that have work now, each from the backend its
 // type is routed to, and the error of each backend that could not be asked.
+// What is paused, see [Group.Pause], is left out.
 func (g *Group) Ready(ctx context.Context, names ...Name) iter.Seq2[Backlog, error] {
 	return func(yield func(Backlog, error) bool) {
+		held, err := g.paused(ctx)
+		if err != nil {
+			yield(Backlog{}, &Error{Op: "ready", Err: err})
+			return
+		}
 		for _, b := range g.backends {
 			mine := slices.DeleteFunc(slices.Clone(names), func(n Name) bool { return g.Backend(n.Type) != b })
 			if len(names) > 0 && len(mine) == 0 {
@@ -19,7 +25,7 @@ func (g *Group) Ready(ctx context.Context, names ...Name) iter.Seq2[Backlog, err
 			for r, err := range b.Ready(ctx, mine...) {
 				if err != nil {
 					err = &Error{Op: "ready", Err: err}
-				} else if g.Backend(r.Type) != b {
+				} else if g.Backend(r.Type) != b || held != nil && held.covers(r.Name) {
 					continue
 				}
 				if !yield(r, err) {

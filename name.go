@@ -50,12 +50,15 @@ func (n Name) Check() error {
 	return checkPart("type", n.Type)
 }
 
-func checkPart(what, s string) error {
+func checkPart(what, s string) error { return checkText(what, s, 255) }
+
+// checkText checks that s is 1 to most bytes of UTF-8 without control characters.
+func checkText(what, s string, most int) error {
 	switch {
 	case s == "":
 		return fmt.Errorf("%w: %s is empty", ErrInvalid, what)
-	case len(s) > 255:
-		return fmt.Errorf("%w: %s %.20q… has %d bytes, at most 255 are allowed", ErrInvalid, what, s, len(s))
+	case len(s) > most:
+		return fmt.Errorf("%w: %s %.20q… has %d bytes, at most %d are allowed", ErrInvalid, what, s, len(s), most)
 	case !utf8.ValidString(s):
 		return fmt.Errorf("%w: %s %q is not UTF-8", ErrInvalid, what, s)
 	case strings.ContainsFunc(s, unicode.IsControl):

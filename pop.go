@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 )
@@ -13,6 +14,8 @@ import (
 // once and not returned, so that a Pop may return fewer jobs than are
 // ready; only when it returns none is there none.
 //
+// What is paused, see [Group.Pause], is left out, also when asked for by ID.
+//
 // On an [ErrUnavailable] it asks once more with the same token, so that a lost
 // answer does not leave jobs to wait for their lease to end.
 // With an error there may still be claims, of the backends that answered.
@@ -20,6 +23,13 @@ import (
 func (g *Group) Pop(ctx context.Context, l Lease, wants ...Want) ([]*Claim, error) {
 	if err := g.writable(); err != nil {
 		return nil, &Error{Op: "pop", Err: err}
+	}
+	held, err := g.paused(ctx)
+	if err != nil {
+		return nil, &Error{Op: "pop", Err: err}
+	}
+	if held != nil {
+		wants = slices.DeleteFunc(slices.Clone(wants), func(w Want) bool { return held.covers(w.Name) })
 	}
 	var all []*Claim
 	var errs []error

@@ -40,6 +40,7 @@ func (b *Backend) Maintain(ctx context.Context) (jobqueue.Maintained, error) {
 				"push_forget":  t.now - micros(jobqueue.PushMemory),
 				"root_forget":  t.now - micros(jobqueue.RootMemory),
 				"claim_forget": t.now,
+				"value_forget": t.now,
 			} {
 				n, err := t.Exec(statement, before, int64(forgetBatch))
 				if err != nil {
@@ -47,7 +48,8 @@ func (b *Backend) Maintain(ctx context.Context) (jobqueue.Maintained, error) {
 				}
 				m.Forgotten += n
 			}
-			return nil
+			_, err := t.Exec("rate_forget", t.now*1000, int64(forgetBatch))
+			return err
 		},
 	}
 	for _, step := range steps {

@@ -14,6 +14,8 @@
 //	claims     by token; a heap of the live ones by expiry; a list of the ended ones
 //	marks      the newest root time by domain, type and key
 //	pushes     the answer to each push id
+//	values     the values of jobqueue.Control by key
+//	booked     until when the rate of each key is booked
 package queuememory
 
 import (
@@ -39,7 +41,8 @@ func (t instant) add(d time.Duration) instant { return t + instant(d/time.Micros
 func (t instant) sub(u instant) time.Duration { return time.Duration(t-u) * time.Microsecond }
 func instantOf(t time.Time) instant           { return instant(t.UnixMicro()) }
 
-// A Backend is a [jobqueue.Backend] in memory. It also is a [jobqueue.Waiter].
+// A Backend is a [jobqueue.Backend] in memory. It also is a [jobqueue.Waiter], a
+// [jobqueue.Control] and a [jobqueue.Limiter].
 //
 // Of what it remembers of finished calls (push ids and settled tokens) it keeps the
 // newest 100,000 at most.
@@ -64,6 +67,9 @@ type Backend struct {
 	pushes    map[uuid.UUID]answer
 	pushLog   []pushTime // oldest first
 	waiters   map[*waiter]struct{}
+	values    map[string]value
+	versions  int64 // the last one given to a value
+	booked    map[string]time.Time
 }
 
 // New returns an empty backend.
@@ -80,6 +86,8 @@ func New() *Backend {
 		marks:     map[markKey]mark{},
 		pushes:    map[uuid.UUID]answer{},
 		waiters:   map[*waiter]struct{}{},
+		values:    map[string]value{},
+		booked:    map[string]time.Time{},
 	}
 	return b
 }

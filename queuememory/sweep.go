@@ -86,7 +86,7 @@ func (b *Backend) Maintain(ctx context.Context) (jobqueue.Maintained, error) {
 		b.forget(j)
 		m.Pruned++
 	}
-	m.Forgotten = b.forgetPushes(now) + b.forgetClaims(now)
+	m.Forgotten = b.forgetPushes(now) + b.forgetClaims(now) + b.forgetValues(now)
 	for k, mk := range b.marks {
 		if now.sub(mk.moved) > jobqueue.RootMemory {
 			delete(b.marks, k)

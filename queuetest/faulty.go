@@ -13,7 +13,8 @@ import (
 
 // Faulty returns b with failures on demand. Before each call it asks fail,
 // which gets the lower-case name of the method ("push", "pop", "settle", "extend",
-// "markroots", "counts", "ready", "list", "delete", "requeue", "maintain", "wait").
+// "markroots", "counts", "ready", "list", "delete", "requeue", "maintain", "wait", "values",
+// "setvalue", "charge").
 // If that returns
 //
 //   - nil, the call goes through;
@@ -23,29 +24,56 @@ import (
 // Pop and Settle fail with whatever error fail makes up, so it should be one that a
 // backend may return: as a rule one that wraps [jobqueue.ErrUnavailable].
 //
-// Ready and List call fail when they are iterated. What Faulty returns is a
-// [jobqueue.Waiter] and a [Clock] if b is. Calls may be concurrent, and so may be those of fail.
+// Ready and List call fail when they are iterated. What Faulty returns is a [jobqueue.Waiter]
+// and a [Clock] if b is, and a [jobqueue.Control] and a [jobqueue.Limiter] if b is both of these.
+// Calls may be concurrent, and so may be those of fail.
 func Faulty(b jobqueue.Backend, fail func(op string) error) jobqueue.Backend {
 	f := &faulty{b, fail}
 	w, waits := b.(jobqueue.Waiter)
 	c, shifts := b.(Clock)
+	k, keeps := b.(keeper)
+	fw, fk := faultyWaiter{w, fail}, faultyKeeper{k, fail}
 	switch {
+	case waits && shifts && keeps:
+		return &struct {
+			*faulty
+			faultyWaiter
+			Clock
+			faultyKeeper
+		}{f, fw, c, fk}
 	case waits && shifts:
 		return &struct {
 			*faulty
 			faultyWaiter
 			Clock
-		}{f, faultyWaiter{w, fail}, c}
+		}{f, fw, c}
+	case waits && keeps:
+		return &struct {
+			*faulty
+			faultyWaiter
+			faultyKeeper
+		}{f, fw, fk}
+	case shifts && keeps:
+		return &struct {
+			*faulty
+			Clock
+			faultyKeeper
+		}{f, c, fk}
 	case waits:
 		return &struct {
 			*faulty
 			faultyWaiter
-		}{f, faultyWaiter{w, fail}}
+		}{f, fw}
 	case shifts:
 		return &struct {
 			*faulty
 			Clock
 		}{f, c}
+	case keeps:
+		return &struct {
+			*faulty
+			faultyKeeper
+		}{f, fk}
 	}
 	return f
 }
@@ -149,4 +177,31 @@ type faultyWaiter struct {
 
 func (f faultyWaiter) Wait(ctx context.Context) ([]jobqueue.Name, error) {
 	return call(f.fail, "wait", func() ([]jobqueue.Name, error) { return f.w.Wait(ctx) })
+}
+
+// A keeper is both, as a backend is that has a store.
+type keeper interface {
+	jobqueue.Control
+	jobqueue.Limiter
+}
+
+type faultyKeeper struct {
+	k    keeper
+	fail func(op string) error
+}
+
+func (f faultyKeeper) Values(ctx context.Context, prefix string) ([]jobqueue.Value, error) {
+	return call(f.fail, "values", func() ([]jobqueue.Value, error) { return f.k.Values(ctx, prefix) })
+}
+
+func (f faultyKeeper) SetValue(ctx context.Context, v jobqueue.Value) (now jobqueue.Value, ok bool, err error) {
+	now, err = call(f.fail, "setvalue", func() (now jobqueue.Value, err error) {
+		now, ok, err = f.k.SetValue(ctx, v)
+		return now, err
+	})
+	return now, ok && err == nil, err
+}
+
+func (f faultyKeeper) Charge(ctx context.Context, charges ...jobqueue.Charge) ([]time.Duration, error) {
+	return call(f.fail, "charge", func() ([]time.Duration, error) { return f.k.Charge(ctx, charges...) })
 }

@@ -73,6 +73,21 @@ var calls = map[string]func(ctx context.Context, b jobqueue.Backend) error{
 		_, err := b.Maintain(ctx)
 		return err
 	},
+	"values": func(ctx context.Context, b jobqueue.Backend) error {
+		_, err := b.(jobqueue.Control).Values(ctx, "")
+		return err
+	},
+	"setvalue": func(ctx context.Context, b jobqueue.Backend) error {
+		_, ok, err := b.(jobqueue.Control).SetValue(ctx, jobqueue.Value{Key: "k", Data: []byte("x"), Version: jobqueue.AnyVersion})
+		if ok != (err == nil) {
+			return fmt.Errorf("%v beside the error %w", ok, err)
+		}
+		return err
+	},
+	"charge": func(ctx context.Context, b jobqueue.Backend) error {
+		_, err := b.(jobqueue.Limiter).Charge(ctx, jobqueue.Charge{Key: "k", Items: 1, PerSecond: 1})
+		return err
+	},
 	"wait": func(ctx context.Context, b jobqueue.Backend) error {
 		ctx, cancel := context.WithTimeout(ctx, time.Microsecond)
 		defer cancel()
@@ -158,17 +173,46 @@ type waiting struct {
 	jobqueue.Waiter
 }
 
+// keeping is a backend with a store beside the queues.
+type keeping struct {
+	jobqueue.Backend
+	jobqueue.Control
+	jobqueue.Limiter
+}
+
 func TestFaultyKeepsOptionalMethods(t *testing.T) {
 	store := queuememory.New()
-	for _, b := range []jobqueue.Backend{store, only{store}, clocked{store, store}, waiting{store, store}} {
+	k := keeping{store, store, store}
+	for _, b := range []jobqueue.Backend{
+		store, only{store}, clocked{store, store}, waiting{store, store}, k,
+		struct {
+			keeping
+			queuetest.Clock
+		}{k, store},
+		struct {
+			keeping
+			jobqueue.Waiter
+		}{k, store},
+		struct {
+			clocked
+			jobqueue.Waiter
+		}{clocked{store, store}, store},
+	} {
 		f := queuetest.Faulty(b, func(string) error { return nil })
 		_, waits := b.(jobqueue.Waiter)
 		_, shifts := b.(queuetest.Clock)
+		_, controls := b.(jobqueue.Control)
 		if _, ok := f.(jobqueue.Waiter); ok != waits {
 			t.Errorf("Faulty(%T) is a Waiter: %v, want %v", b, ok, waits)
 		}
 		if _, ok := f.(queuetest.Clock); ok != shifts {
 			t.Errorf("Faulty(%T) is a Clock: %v, want %v", b, ok, shifts)
+		}
+		if _, ok := f.(jobqueue.Control); ok != controls {
+			t.Errorf("Faulty(%T) is a Control: %v, want %v", b, ok, controls)
+		}
+		if _, ok := f.(jobqueue.Limiter); ok != controls {
+			t.Errorf("Faulty(%T) is a Limiter: %v, want %v", b, ok, controls)
 		}
 	}
 }

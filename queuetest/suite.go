@@ -51,6 +51,9 @@ var subjects = []struct {
 	{"params", paramRules},
 	{"concurrent", concurrentRules},
 	{"group", groupRules},
+	{"control", controlRules},
+	{"limiter", limiterRules},
+	{"pause", pauseRules},
 	{"fan-out", fanoutRules},
 	{"lost answers", lostRules},
 }

@@ -2,16 +2,18 @@
 -- All instants are microseconds since 1970, all durations microseconds.
 
 -- meta is one row: the format, the oldest format a program must know to use
--- the file, the last number given to a job or a position, the last sweep.
+-- the file, the last number given to a job or a position, the last sweep, the
+-- last version given to a value.
 create table meta (
   format integer not null,
   oldest integer not null,
   last integer not null,
-  swept integer not null
+  swept integer not null,
+  version integer not null
 ) strict;
 
-insert into meta (format, oldest, last, swept)
-values (1, 1, 0, 0);
+insert into meta (format, oldest, last, swept, version)
+values (1, 1, 0, 0, 0);
 
 create table queue (
   id integer primary key,
@@ -108,6 +110,25 @@ create table push (
 ) strict, without rowid;
 
 create index push_at on push (at);
+
+-- value is what is kept apart from all queues; expires null means never.
+create table value (
+  key text not null primary key,
+  data blob not null,
+  version integer not null,
+  set_at integer not null,
+  expires integer
+) strict, without rowid;
+
+create index value_expires on value (expires) where expires is not null;
+
+-- rate says until when the rate of a key is booked, in nanoseconds since 1970.
+create table rate (
+  key text not null primary key,
+  booked integer not null
+) strict, without rowid;
+
+create index rate_booked on rate (booked);
 
 create view jobs as
 select

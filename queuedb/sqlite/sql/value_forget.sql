@@ -1,0 +1,10 @@
+-- Forgets values.
+-- ?1 those whose time is over by then, ?2 how many at most
+delete from value
+where key in (
+  select key
+  from value
+  where expires <= ?1
+  order by expires
+  limit ?2
+);

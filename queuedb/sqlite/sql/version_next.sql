@@ -1,0 +1,4 @@
+-- Returns a version that no value had.
+update meta
+set version = version + 1
+returning version;
