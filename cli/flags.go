@@ -54,6 +54,18 @@ func (f *flag) Set(s string) error {
 	return nil
 }
 
+// name is a flag for a domain or a type.
+func name(p *string, kind string) *flag {
+	return &flag{"", kind, func(s string) error {
+		n := jobqueue.Name{Domain: s, Type: s}
+		if err := n.Check(); err != nil {
+			return errors.New("it must be 1 to 255 bytes of UTF-8 without control characters")
+		}
+		*p = s
+		return nil
+	}}
+}
+
 // whole is a flag for a whole number.
 func whole(p *int, low, high int) *flag {
 	return &flag{"", "N", func(s string) error {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/queuememory"
 )
 
 // pushFlags are the flags of push.
@@ -38,8 +39,8 @@ message says which, and the --from-line to go on with.`,
 		Args: noArgs,
 	}
 	fs := c.Flags()
-	fs.StringVar(&f.spec.Type, "type", "", "the `type` of the job")
-	fs.StringVar(&f.spec.Domain, "domain", "", "the `domain`, also spelled --wiki, of jobs that name none; without it the farm's only one")
+	fs.Var(name(&f.spec.Type, "type"), "type", "the `type` of the job")
+	fs.Var(name(&f.spec.Domain, "domain"), "domain", "the `domain`, also spelled --wiki, of jobs that name none; without it the farm's only one")
 	fs.StringVar(&f.params, "params", "", "the parameters, a `JSON` object")
 	fs.Var(duration(&f.spec.Delay), "delay", "run the job no earlier than in so long")
 	fs.BoolVar(&f.spec.Dedupe, "dedupe", false, "drop the job while an equal one waits")
@@ -53,21 +54,34 @@ message says which, and the --from-line to go on with.`,
 			return err
 		}
 		return e.run(true, func(ctx context.Context, s *session) error {
+			push := f.many
 			if f.spec.Type != "" {
-				return f.one(ctx, c, s)
+				push = f.one
 			}
-			return f.many(ctx, c, s)
+			if err := push(ctx, c, s); err != nil {
+				return err
+			}
+			return tellOfMemory(c, s)
 		})(c, args)
 	}
 	return c
 }
 
+// tellOfMemory says which backends forget what was pushed when the command ends.
+func tellOfMemory(c *cobra.Command, s *session) error {
+	for _, st := range s.Stores {
+		if _, ok := st.Backend.(*queuememory.Backend); ok {
+			if _, err := fmt.Fprintf(c.OutOrStdout(), "backend %s is in memory: what is stored there ends with this command\n", st.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // check refuses flags that do not go together.
 func (f *pushFlags) check(c *cobra.Command) error {
 	one := c.Flags().Changed("type")
-	if one && f.spec.Type == "" {
-		return usagef("--type is empty")
-	}
 	if !one && isTerminal(c.InOrStdin()) {
 		return usagef("give --type, or jobs as JSON lines on standard input")
 	}
@@ -105,9 +119,9 @@ func (f *pushFlags) one(ctx context.Context, c *cobra.Command, s *session) error
 	}
 	id := s.label(s.Backend(f.spec.Type), pushed[0].ID)
 	if pushed[0].Duplicate {
-		_, err = fmt.Fprintf(c.OutOrStdout(), "duplicate of %s\n", id)
+		_, err = fmt.Fprintf(c.OutOrStdout(), "duplicate of job %s\n", id)
 	} else {
-		_, err = fmt.Fprintf(c.OutOrStdout(), "stored %s\n", id)
+		_, err = fmt.Fprintf(c.OutOrStdout(), "stored job %s\n", id)
 	}
 	return err
 }

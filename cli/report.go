@@ -181,7 +181,7 @@ type ranJob struct {
 	Type   string  `json:"type"`
 	Domain string  `json:"domain"`
 	ID     string  `json:"id"`
-	Status string  `json:"status"` // ok, failed, snoozed or fault
+	Status string  `json:"status"` // ok, failed, putOff or fault
 	Error  *string `json:"error"`
 	Time   int64   `json:"time"` // milliseconds
 }
@@ -194,7 +194,7 @@ func (d *document) ended(e runner.Ended) {
 		case errors.Is(e.Err, jobqueue.ErrFault):
 			job.Status = "fault"
 		case e.Action == jobqueue.ActionGiveBack:
-			job.Status = "snoozed"
+			job.Status = "putOff"
 		}
 		job.Error = new(e.Err.Error())
 	}

@@ -36,7 +36,7 @@ read-only.`,
 		Args: noArgs,
 	}
 	fs := c.Flags()
-	fs.StringVar(&f.domain, "domain", "", "serve only this `domain`, also spelled --wiki; without it all of the farm")
+	fs.Var(name(&f.domain, "domain"), "domain", "serve only this `domain`, also spelled --wiki; without it all of the farm")
 	fs.StringArrayVar(&f.o.Types, "type", nil, "run only this `type`, also if it is excluded; may be repeated")
 	fs.Var(whole(&f.o.MaxJobs, 1, math.MaxInt), "maxjobs", "stop after so many jobs")
 	fs.Var(seconds(&f.o.MaxTime), "maxtime", "stop after so many seconds, also while idle")

@@ -49,8 +49,8 @@ ready one has been so: in all, and with --group for each domain and type.
 
 // filterFlags are the flags by which jobs are chosen.
 func filterFlags(c *cobra.Command, f *jobqueue.Filter) {
-	c.Flags().StringVar(&f.Domain, "domain", "", "only those of this `domain`, also spelled --wiki")
-	c.Flags().StringVar(&f.Type, "type", "", "only those of this `type`")
+	c.Flags().Var(name(&f.Domain, "domain"), "domain", "only those of this `domain`, also spelled --wiki")
+	c.Flags().Var(name(&f.Type, "type"), "type", "only those of this `type`")
 }
 
 // A row is what show says of one domain and type.

@@ -89,8 +89,11 @@ func readDomains(path string) ([]string, version, error) {
 	n := 0
 	for line := range strings.Lines(string(data)) {
 		n++
+		if i := strings.IndexByte(line, '#'); i == 0 || i > 0 && (line[i-1] == ' ' || line[i-1] == '\t') {
+			line = line[:i]
+		}
 		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
+		if line == "" {
 			continue
 		}
 		if err := checkDomain(line); err != nil {

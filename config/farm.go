@@ -84,7 +84,12 @@ func (f *Farm) read(r *reader, top ast.Node) {
 		"domains":     func(n ast.Node) { list = n; f.domains.read(r, n) },
 		"domainsFile": func(n ast.Node) { file = n; f.domains.readFile(r, n) },
 		"readOnly": func(n ast.Node) {
-			if v, ok := r.text(n, "readOnly"); ok {
+			v, ok := r.text(n, "readOnly")
+			switch strings.ToLower(v.text) {
+			case "true", "false", "yes", "no":
+				r.fail(n, "readOnly must be the reason why the farm is read-only, or be left out, not %s", v.show())
+			}
+			if ok {
 				f.readOnly = v.text
 			}
 		},

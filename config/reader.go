@@ -218,5 +218,9 @@ func (r *reader) absolute(path string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)
 	}
-	return filepath.Join(filepath.Dir(r.path), path)
+	// Joining would turn ./prog into prog, which is looked for elsewhere.
+	if abs, err := filepath.Abs(filepath.Join(filepath.Dir(r.path), path)); err == nil {
+		return abs
+	}
+	return path
 }
