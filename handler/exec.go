@@ -1,13 +1,12 @@
 package handler
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
-	"strings"
+	"os"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/wikifarm/jobqueue"
@@ -22,18 +21,15 @@ const (
 	RetryAfter = 30 * time.Second
 )
 
-// tail is how much of a program's standard error is kept, in bytes.
-const tail = 4 << 10
+// Exec returns a constructor of jobs that run a program, as [Program.Jobs] does.
+func Exec(program string, arg ...string) func(typ string) jobqueue.Job {
+	p := Program{Argv: append([]string{program}, arg...)}
+	return p.Jobs()
+}
 
-// drain is how long a program's output is waited for after its end, in case a
-// child that it left behind holds it open.
-const drain = 2 * time.Second
-
-// Exec returns a constructor of jobs that run a program, for
-// [jobqueue.Registry.Fallback] or, with one type, for [jobqueue.Registry.Add].
-// There is no shell: the arguments reach the program as they are.
+// A Program is run for jobs. There is no shell: the arguments reach it as they are.
 //
-// The program finds the job on its standard input, as one JSON object:
+// It finds the job on its standard input, as one JSON object:
 //
 //	{"id": "…", "domain": "…", "type": "…", "attempt": 1, "queued": "…",
 //	 "root": {"key": "…", "time": "…"}, "headers": {…}, "params": {…}}
@@ -41,107 +37,129 @@ const drain = 2 * time.Second
 // root and headers are left out if the job has none; params are byte for byte
 // what was pushed. A child that the program pushes should be given the root.
 //
+// Its environment is PATH, HOME, LANG and TZ of this process, JOBQUEUE_ID,
+// JOBQUEUE_DOMAIN, JOBQUEUE_TYPE, JOBQUEUE_ATTEMPT and JOBQUEUE_DEADLINE of the
+// job, and Env; nothing else of this process.
+//
 // Exit status 0 means that the job is done, [ExitRetry] that it is to be
 // tried again after [RetryAfter]. Any other one, or a signal, is a failure, whose
 // reason is the last 4 KiB of standard error. Standard output is discarded.
-// When the job's context ends, the program is killed, and with it its process
-// group, so whatever it has started that has not left the group.
-func Exec(program string, arg ...string) func(typ string) jobqueue.Job {
-	return func(typ string) jobqueue.Job { return &execJob{typ: typ, program: program, args: arg} }
+// A program that cannot be started is a [jobqueue.Fault].
+//
+// When the job's context ends, or this process in whatever way, the program and all it has
+// started get SIGTERM and, after five seconds, SIGKILL. So does what
+// a program leaves behind when it ends: what must go on is to be started by a service manager.
+// Outside of Unix the program alone is killed, and what it has started is not found.
+//
+// For this the executable of this process is started once more for each program, under the
+// name jobqueue-shim, which the initialization of this package notices. On systems other than Linux
+// it does not find what has left the process group.
+type Program struct {
+	Argv   []string          // the program, looked up in PATH, and its arguments
+	Env    map[string]string // goes before the rest of its environment
+	Memory int64             // bytes of address space that each of its processes may have; 0 is no limit
+
+	// Lines keeps the program running: it reads a line for each job, with the
+	// same object, and answers each with a line of JSON on standard output before it
+	// gets the next:
+	//
+	//	{"id": "…", "ok": true}
+	//	{"id": "…", "error": "…"}                      failed
+	//	{"id": "…", "error": "…", "retryIn": "30s"}    failed, try again after that long
+	//	{"id": "…", "error": "…", "abandon": true}     failed for good
+	//	{"id": "…", "snooze": "10s"}                   later, not counted
+	//
+	// There are at most as many such processes as jobs at once. If one ends, or answers
+	// anything else, the job in hand alone has failed. It should end when its
+	// standard input does, which happens after a minute without a job. Of the job's
+	// variables its environment has none.
+	Lines     bool
+	MaxJobs   int   // with Lines: a new process after so many jobs; 0 is no limit
+	MaxMemory int64 // with Lines, on Linux: or when one has more bytes in memory than this after a job; 0 is no limit
 }
 
-type execJob struct {
-	typ     string
-	program string
-	args    []string
+// Jobs returns a constructor of jobs that p runs, for [jobqueue.Registry.Fallback]
+// or, with one type, for [jobqueue.Registry.Add]. It panics if there is no program.
+func (p Program) Jobs() func(typ string) jobqueue.Job {
+	if len(p.Argv) == 0 || p.Argv[0] == "" {
+		panic("handler: program without a name")
+	}
+	run := p.run
+	if p.Lines {
+		run = (&workers{program: &p}).run
+	}
+	return func(typ string) jobqueue.Job { return &job{typ, run} }
+}
+
+// A job is run by a function that all jobs of its handler share.
+type job struct {
+	typ string
+	run func(context.Context, *jobqueue.Claim) error
 }
 
 // Type implements [jobqueue.Job].
-func (j *execJob) Type() string { return j.typ }
+func (j *job) Type() string { return j.typ }
 
 // Run implements [jobqueue.Job].
-func (j *execJob) Run(ctx context.Context) error {
+func (j *job) Run(ctx context.Context) error {
 	c := jobqueue.FromContext(ctx)
 	if c == nil {
-		return errors.New("exec job outside of a runner: its context has no claim")
+		return errors.New("job outside of a runner: its context has no claim")
 	}
+	return j.run(ctx, c)
+}
+
+// run runs the program for one job.
+func (p *Program) run(ctx context.Context, c *jobqueue.Claim) error {
 	input, err := encode(c)
 	if err != nil {
 		return err
 	}
-	var stderr lastBytes
-	cmd := exec.CommandContext(ctx, j.program, j.args...)
-	cmd.Stdin = bytes.NewReader(input)
-	cmd.Stderr = &stderr
-	cmd.WaitDelay = drain
-	ownGroup(cmd)
-	err = cmd.Run()
-	switch exit, exited := errors.AsType[*exec.ExitError](err); {
-	case ctx.Err() != nil && err != nil:
-		return stderr.explain("killed", context.Cause(ctx))
-	case err == nil, errors.Is(err, exec.ErrWaitDelay):
-		return nil
-	case exited && exit.ExitCode() == ExitRetry:
-		return jobqueue.Snooze(RetryAfter)
-	default:
-		return stderr.explain("", err)
+	vars := []string{"JOBQUEUE_ID=" + c.ID, "JOBQUEUE_DOMAIN=" + c.Domain, "JOBQUEUE_TYPE=" + c.Type,
+		"JOBQUEUE_ATTEMPT=" + strconv.Itoa(c.Attempt)}
+	if at, ok := ctx.Deadline(); ok {
+		vars = append(vars, "JOBQUEUE_DEADLINE="+at.UTC().Format(time.RFC3339))
 	}
-}
-
-// encode returns the JSON object for c. The parameters are put in by hand, since
-// encoding/json would rewrite them.
-func encode(c *jobqueue.Claim) ([]byte, error) {
-	type root struct {
-		Key  string    `json:"key"`
-		Time time.Time `json:"time"`
-	}
-	head := struct {
-		ID      string            `json:"id"`
-		Domain  string            `json:"domain"`
-		Type    string            `json:"type"`
-		Attempt int               `json:"attempt"`
-		Queued  time.Time         `json:"queued,omitzero"`
-		Root    *root             `json:"root,omitempty"`
-		Headers map[string]string `json:"headers,omitempty"`
-	}{c.ID, c.Domain, c.Type, c.Attempt, c.QueuedAt, nil, c.Headers}
-	if c.Root.Key != "" {
-		head.Root = &root{c.Root.Key, c.Root.Time}
-	}
-	b, err := json.Marshal(head)
+	proc, err := start(p, p.environ(vars))
 	if err != nil {
-		return nil, err
+		return jobqueue.Fault(err)
 	}
-	b = append(b[:len(b)-1], `,"params":`...)
-	b = append(b, c.Params...)
-	return append(b, "}\n"...), nil
+	go func() {
+		// A program need not read its input; what it did not read is cut off when it ends.
+		proc.in.Write(input)
+		proc.in.Close()
+	}()
+	err = proc.wait(ctx)
+	proc.in.Close()
+	if err != nil && ctx.Err() != nil {
+		return proc.stderr.explain(fmt.Errorf("killed: %w", context.Cause(ctx)))
+	}
+	return proc.verdict(err)
 }
 
-// lastBytes keeps the end of what is written to it.
-type lastBytes struct{ b []byte }
-
-// Write implements [io.Writer].
-func (l *lastBytes) Write(p []byte) (int, error) {
-	l.b = append(l.b, p[max(0, len(p)-tail):]...)
-	// Cutting only at twice the size keeps a chatty program cheap.
-	if len(l.b) > 2*tail {
-		l.b = append(l.b[:0], l.b[len(l.b)-tail:]...)
+// verdict turns how a program ended into what becomes of its job.
+func (p *process) verdict(err error) error {
+	if s, ok := err.(exitStatus); ok && s == ExitRetry {
+		return jobqueue.Snooze(RetryAfter)
 	}
-	return len(p), nil
+	if s, ok := errors.AsType[*startError](err); ok {
+		return jobqueue.Fault(s)
+	}
+	return p.stderr.explain(err)
 }
 
-// explain returns err with the end of the output, all together at most what a stored error may have.
-func (l *lastBytes) explain(prefix string, err error) error {
-	if prefix != "" {
-		err = fmt.Errorf("%s: %w", prefix, err)
+// environ returns the environment of the program, with these variables of its job.
+func (p *Program) environ(vars []string) []string {
+	var env []string
+	for _, name := range []string{"PATH", "HOME", "LANG", "TZ"} {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
 	}
-	room := max(0, jobqueue.MaxError-len(err.Error())-len(": "))
-	text := l.b[max(0, len(l.b)-room):]
-	said := strings.TrimSpace(strings.ToValidUTF8(string(text), "\uFFFD"))
-	if len(said) > room {
-		said = strings.ToValidUTF8(said[len(said)-room:], "")
+	env = append(env, vars...)
+	// Of two the last counts.
+	for name, v := range p.Env {
+		env = append(env, name+"="+v)
 	}
-	if said == "" {
-		return err
-	}
-	return fmt.Errorf("%w: %s", err, said)
+	return slices.Clip(env)
 }

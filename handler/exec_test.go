@@ -82,7 +82,8 @@ func TestExecExit(t *testing.T) {
 		{"later", "exit 75", jobqueue.ActionGiveBack, "snoozed for 30s"},
 		{"failed", "echo no route >&2; exit 1", jobqueue.ActionRetry, "exit status 1: no route"},
 		{"failed in silence", "exit 3", jobqueue.ActionRetry, "exit status 3"},
-		{"killed", "kill -9 $$", jobqueue.ActionRetry, "signal: killed"},
+		{"killed", "kill -9 $$", jobqueue.ActionRetry, "killed by signal: killed"},
+		{"crashed", "kill -SEGV $$", jobqueue.ActionRetry, "killed by signal: segmentation fault"},
 		{"much output", "yes | head -c 10000000; echo x >&2; exit 1", jobqueue.ActionRetry, "exit status 1: x"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -98,7 +99,7 @@ func TestExecExit(t *testing.T) {
 
 func TestExecMissingProgram(t *testing.T) {
 	err := handler.Exec("/no/such/program")("mail").Run(jobqueue.NewContext(t.Context(), claim("{}")))
-	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "/no/such/program") {
+	if !errors.Is(err, jobqueue.ErrFault) || !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "/no/such/program") {
 		t.Errorf("Run = %v, want that /no/such/program does not exist", err)
 	}
 }
