@@ -162,7 +162,7 @@ func testClockBack(t *tester) {
 func testClockBackOwnerLives(t *tester) {
 	t.stores(job(1))
 	c := t.hands(1)[0]
-	for _, step := range []time.Duration{time.Hour, -time.Hour, -time.Hour, 10 * time.Second, time.Hour} {
+	for _, step := range []time.Duration{time.Hour, -time.Hour, -time.Hour, 10 * lease, time.Hour} {
 		t.jump(step)
 		t.hands()
 		t.extend([]uuid.UUID{c.Token})

@@ -85,7 +85,7 @@ func testCountDue(t *tester) {
 func testCountExpired(t *tester) {
 	t.stores(job(1))
 	id := t.hands(1)[0].ID
-	t.lapse()
+	t.lapseNow()
 	t.counts(1, 0, 0, 0)
 	if e := t.entry(id); e.State != jobqueue.Ready {
 		t.Fatalf("List says that the job is %v, want ready", e.State)

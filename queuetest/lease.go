@@ -54,13 +54,14 @@ func testLeaseLasts(t *tester) {
 func testLeaseDefault(t *tester) {
 	l := newLease()
 	l.TTL = jobqueue.Policy{}.WithDefaults().Lease
+	step := l.TTL / 8
 	t.stores(job(1))
 	t.popAs(l, t.want(t.q.Type, 1))
-	t.advance(l.TTL * 2 / 3)
+	t.advanceBy(step, l.TTL*5/8)
 	t.extendBy(l.TTL, []uuid.UUID{l.Token})
-	t.advance(l.TTL * 2 / 3)
+	t.advanceBy(step, l.TTL*5/8)
 	t.hands()
-	if m := t.advance(l.TTL); m.Recycled != 1 {
+	if m := t.advanceBy(step, l.TTL); m.Recycled != 1 {
 		t.Fatalf("Maintain recycled %d jobs, want 1", m.Recycled)
 	}
 	t.hands(1)
@@ -194,9 +195,9 @@ func testLeaseKeptAlive(t *tester) {
 }
 
 func testLeaseSweptByPops(t *tester) {
-	t.stores(append(jobs(1, 20), typed(job(99), "dead"))...)
-	t.same(t.popAs(longLease(), t.want("dead", 1)), 99)
-	for n := range 14 {
+	t.stores(append(jobs(1, 40), typed(job(99), "dead"))...)
+	t.same(t.popAs(newLease(), t.want("dead", 1)), 99)
+	for n := range 28 {
 		t.jump(1100 * time.Millisecond)
 		t.settle(done(t.takes(n + 1)[0])) // never short
 	}
@@ -205,8 +206,8 @@ func testLeaseSweptByPops(t *tester) {
 
 func testLeaseSweptByPolls(t *tester) {
 	t.stores(job(1))
-	t.popAs(longLease(), t.want(t.q.Type, 1))
-	for range 14 {
+	t.takes(1)
+	for range 28 {
 		t.jump(1100 * time.Millisecond)
 		t.ready()
 	}

@@ -141,7 +141,7 @@ func testPopByIDElsewhere(t *tester) {
 func testPopByIDExpired(t *tester) {
 	id := t.stores(job(1))[0]
 	t.hands(1)
-	t.lapse()
+	t.lapseNow()
 	t.same(t.popAs(newLease(), jobqueue.Want{Name: t.q, Max: 1, ID: id}), 1)
 }
 
@@ -157,7 +157,7 @@ func testPopMakesReady(t *tester) {
 func testPopRecycles(t *tester) {
 	t.stores(jobs(1, 3)...)
 	t.takes(1, 2)
-	t.lapse()
+	t.lapseNow()
 	t.hands(3, 1, 2)
 }
 
