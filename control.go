@@ -32,7 +32,7 @@ func (v Value) Check() error {
 	switch {
 	case v.Version < AnyVersion:
 		return fmt.Errorf("%w: value %q: there is no version %d", ErrInvalid, v.Key, v.Version)
-	case v.TTL < 0 || v.TTL > maxDelay:
+	case v.TTL < 0 || v.TTL > MaxDelay:
 		return fmt.Errorf("%w: value %q cannot live for %v", ErrInvalid, v.Key, v.TTL)
 	case len(v.Data) > MaxValue:
 		return fmt.Errorf("%w: value %q has %d bytes, at most %d are allowed", ErrTooLarge, v.Key, len(v.Data), MaxValue)
@@ -81,7 +81,7 @@ func (c Charge) Check() error {
 
 // Takes returns how long the items take at the rate, to the nanosecond; at most a century.
 func (c Charge) Takes() time.Duration {
-	return time.Duration(math.Round(min(c.Items/c.PerSecond, maxDelay.Seconds()) * float64(time.Second)))
+	return time.Duration(math.Round(min(c.Items/c.PerSecond, MaxDelay.Seconds()) * float64(time.Second)))
 }
 
 // Limiter is implemented by a [Backend] that can hold all runners together to

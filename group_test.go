@@ -166,8 +166,11 @@ func TestSettleLost(t *testing.T) {
 	if err != nil || len(claims) != 4 {
 		t.Fatalf("Pop = %d claims, %v", len(claims), err)
 	}
-	if _, err := g.Delete(t.Context(), jobqueue.Filter{IDs: []string{claims[0].ID}, States: []jobqueue.State{jobqueue.Claimed}}); err != nil {
-		t.Fatal(err)
+	for _, typ := range []string{"far", "near"} {
+		gone := jobqueue.Filter{Type: typ, IDs: []string{claims[0].ID}, States: []jobqueue.State{jobqueue.Claimed}}
+		if _, err := g.Delete(t.Context(), gone); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var outcomes []jobqueue.Outcome
 	for _, i := range []int{3, 0, 2, 1} { // both backends, mixed

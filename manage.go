@@ -3,6 +3,7 @@ package jobqueue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 )
@@ -55,12 +56,29 @@ func (g *Group) Counts(ctx context.Context, names ...Name) ([]Counts, error) {
 	return all, nil
 }
 
-// List yields the jobs that f matches, backend by backend. Filter.After names a job of
-// one backend and so is of use only when there is one.
+// within returns the backends that a filter is about. IDs are those of one backend, so
+// with several of them a filter that has any must have a type as well.
+func (g *Group) within(f Filter) ([]Backend, error) {
+	switch {
+	case len(g.backends) == 1 || f.IDs == nil && f.After == "":
+		return g.backends, nil
+	case f.Type == "":
+		return nil, fmt.Errorf("%w: there are %d backends, each with IDs of its own: name the type, too", ErrInvalid, len(g.backends))
+	}
+	return []Backend{g.Backend(f.Type)}, nil
+}
+
+// List yields the jobs that f matches, backend by backend. If f has IDs or After and
+// there are several backends, f.Type says which is meant, else it is an [ErrInvalid].
 func (g *Group) List(ctx context.Context, f Filter) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		f := f // The sequence may be iterated again.
-		for _, b := range g.backends {
+		backends, err := g.within(f)
+		if err != nil {
+			yield(Entry{}, &Error{Op: "list", Err: err})
+			return
+		}
+		for _, b := range backends {
 			for e, err := range b.List(ctx, f) {
 				if err != nil {
 					err = &Error{Op: "list", Err: err}
@@ -78,12 +96,12 @@ func (g *Group) List(ctx context.Context, f Filter) iter.Seq2[Entry, error] {
 	}
 }
 
-// Delete deletes the jobs that f matches in every backend; see [Backend].
+// Delete deletes the jobs that f matches in every backend; see [Backend], and [Group.List] for IDs.
 func (g *Group) Delete(ctx context.Context, f Filter) (int, error) {
 	return g.change(ctx, "delete", f, Backend.Delete)
 }
 
-// Requeue makes the jobs that f matches ready in every backend; see [Backend].
+// Requeue makes the jobs that f matches ready in every backend; see [Backend], and [Group.List] for IDs.
 func (g *Group) Requeue(ctx context.Context, f Filter) (int, error) {
 	return g.change(ctx, "requeue", f, Backend.Requeue)
 }
@@ -92,8 +110,12 @@ func (g *Group) change(ctx context.Context, op string, f Filter, do func(Backend
 	if err := g.writable(); err != nil {
 		return 0, &Error{Op: op, Err: err}
 	}
+	backends, err := g.within(f)
+	if err != nil {
+		return 0, &Error{Op: op, Err: err}
+	}
 	limit := f.Limit
-	for _, b := range g.backends {
+	for _, b := range backends {
 		if limit > 0 {
 			if f.Limit = limit - n; f.Limit <= 0 {
 				break

@@ -1,6 +1,8 @@
 package jobqueue
 
 import (
+	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -49,9 +51,35 @@ type Policy struct {
 
 var defaultBackoff = ExponentialBackoff(time.Second, time.Hour)
 
-// WithDefaults returns p with its zero fields set to the defaults.
+// Check returns an [ErrInvalid] for a field that makes no sense.
+func (p Policy) Check() error {
+	for _, d := range []struct {
+		name    string
+		d       time.Duration
+		noLimit bool
+	}{
+		{"Lease", p.Lease, false}, {"ClaimTTL", p.ClaimTTL, false},
+		{"Timeout", p.Timeout, true}, {"Keep", p.Keep, true}, {"MaxSnooze", p.MaxSnooze, true},
+	} {
+		if d.d < 0 && !(d.noLimit && d.d == NoLimit) || 0 < d.d && d.d < time.Millisecond {
+			return fmt.Errorf("%w: %s is %v, at least 1ms is needed", ErrInvalid, d.name, d.d)
+		}
+	}
+	switch {
+	case p.MaxTries < 0:
+		return fmt.Errorf("%w: MaxTries is %d, at least 1 is needed", ErrInvalid, p.MaxTries)
+	case !(p.Rate >= 0) || math.IsInf(p.Rate, 0):
+		return fmt.Errorf("%w: Rate is %v, it must be a number of items per second", ErrInvalid, p.Rate)
+	}
+	return nil
+}
+
+// WithDefaults returns p with its zero fields set to the defaults, and with the
+// longest lease, claim and keeping time there is where it has longer ones.
 func (p Policy) WithDefaults() Policy {
-	def(&p.MaxTries, 3)
+	if p.MaxTries < 1 {
+		p.MaxTries = 3 // fewer would abandon every job unrun
+	}
 	def(&p.Lease, 10*time.Second)
 	def(&p.ClaimTTL, time.Hour)
 	def(&p.Timeout, time.Hour)
@@ -59,6 +87,10 @@ func (p Policy) WithDefaults() Policy {
 	def(&p.MaxSnooze, 7*24*time.Hour)
 	if p.Backoff == nil {
 		p.Backoff = defaultBackoff
+	}
+	p.Lease, p.ClaimTTL = min(p.Lease, MaxDelay), min(p.ClaimTTL, MaxDelay)
+	if p.Keep > MaxDelay {
+		p.Keep = NoLimit
 	}
 	return p
 }
@@ -73,7 +105,10 @@ func def[T comparable](field *T, value T) {
 // ExponentialBackoff returns a back-off that starts at first, doubles with
 // every attempt up to most, and takes away up to a third at random, so that
 // jobs which failed together don't come back together.
+// Negative times count as none.
 func ExponentialBackoff(first, most time.Duration) func(attempt int) time.Duration {
+	most = max(most, 0)
+	first = min(max(first, 0), most)
 	return func(attempt int) time.Duration {
 		d := most
 		// Shifting by more than 62, or past most, would overflow.

@@ -66,10 +66,10 @@ func (g *Group) pushPiece(ctx context.Context, b Backend, records []Record, piec
 		}
 	}
 	id, err := uuid.NewV7()
-	if err != nil {
-		return err
+	var answer Pushed
+	if err == nil {
+		answer, err = b.Push(ctx, id, batch)
 	}
-	answer, err := b.Push(ctx, id, batch)
 	if errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
 		answer, err = b.Push(ctx, id, batch)
 	}

@@ -2,6 +2,7 @@ package jobqueue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -19,7 +20,8 @@ type Queue interface {
 
 	// Pop claims up to n jobs for [Policy.ClaimTTL], oldest first. Nobody extends these
 	// claims: Ack each job before that, or it runs again.
-	// No jobs and no error means that none is ready.
+	// No jobs and no error means that none is ready. A job whose claims ran out
+	// twice may be what kills its process, so it comes alone: finish it before the next Pop.
 	Pop(ctx context.Context, n int) ([]*Claim, error)
 
 	// Ack settles claims as done. The error is a [LostError] if any was
@@ -63,7 +65,22 @@ func (q *queue) Pop(ctx context.Context, n int) ([]*Claim, error) {
 		return nil, err
 	}
 	l := Lease{Token: token, TTL: q.g.Policy(q.name.Type).ClaimTTL}
-	return q.g.Pop(ctx, l, Want{Name: q.name, Max: n})
+	claims, err := q.g.Pop(ctx, l, Want{Name: q.name, Max: n})
+	alone := slices.IndexFunc(claims, (*Claim).Alone)
+	if err != nil || alone < 0 || len(claims) == 1 {
+		return claims, err
+	}
+	var rest []Outcome
+	for i, c := range claims {
+		if i != alone {
+			rest = append(rest, Outcome{Claim: c, Do: ActionGiveBack})
+		}
+	}
+	// A claim that is lost already needs no giving back.
+	if err := q.g.Settle(ctx, rest...); err != nil && !errors.Is(err, ErrNotClaimed) {
+		return claims[alone : alone+1], err
+	}
+	return claims[alone : alone+1], nil
 }
 
 func (q *queue) Ack(ctx context.Context, claims ...*Claim) error {

@@ -16,8 +16,10 @@ const DefaultMaxParams = 1 << 20
 const (
 	maxRootKey = 1 << 10
 	maxHeaders = 16 << 10
-	maxDelay   = 100 * 365 * 24 * time.Hour
 )
+
+// MaxDelay is how far ahead a job may be released, and the longest lease and keeping time.
+const MaxDelay = 100 * 365 * 24 * time.Hour
 
 // Records checks the specs and fills in the defaults, as Push does first.
 // The error names the first bad spec by its place.
@@ -103,8 +105,8 @@ func checkTimes(s *Spec) error {
 		return fmt.Errorf("%w: delay %v is negative", ErrInvalid, s.Delay)
 	case s.Delay > 0 && !s.ReleaseAt.IsZero():
 		return fmt.Errorf("%w: give either a delay or a release time", ErrInvalid)
-	case s.Delay > maxDelay || s.ReleaseAt.Year() > 9999:
-		return fmt.Errorf("%w: the release time is too far away", ErrInvalid)
+	case s.Delay > MaxDelay || time.Until(s.ReleaseAt) > MaxDelay:
+		return fmt.Errorf("%w: the release time is more than 100 years away", ErrInvalid)
 	}
 	return nil
 }

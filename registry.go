@@ -32,12 +32,15 @@ type entry struct {
 //	reg.Add(func() jobqueue.Job { return &RefreshLinks{db: db} }, jobqueue.Policy{Dedupe: true})
 //
 // It panics if the type is not a valid part of a [Name] or is taken, if new does not return
-// a fresh pointer each time, or if the parameters do not survive JSON.
+// a fresh pointer each time, if the policy makes no sense, or if the parameters do not survive JSON.
 func (r *Registry) Add(new func() Job, p Policy) {
 	job := new()
 	typ := job.Type()
 	if err := checkPart("type", typ); err != nil {
 		panic(fmt.Sprintf("jobqueue: add %T: %v", job, err))
+	}
+	if err := p.Check(); err != nil {
+		panic(fmt.Sprintf("jobqueue: add %s: %v", typ, err))
 	}
 	if err := checkRoundTrip(job, new()); err != nil {
 		panic(fmt.Sprintf("jobqueue: add %s: %v", typ, err))

@@ -23,7 +23,7 @@ func (g *Group) Outcome(c *Claim, err error) Outcome {
 	p := g.Policy(c.Type)
 	v, ok := errors.AsType[*verdict](err)
 	if ok {
-		o.Do, o.Delay = v.do, v.delay
+		o.Do, o.Delay = v.do, min(v.delay, MaxDelay)
 	}
 	switch {
 	case ok && v.fault:
@@ -41,11 +41,19 @@ func (g *Group) Outcome(c *Claim, err error) Outcome {
 // Keep means the policy's. The error is, or wraps, a [LostError] if
 // any claim was no longer held; every other claim of a backend that
 // answered is settled. Repeating it with the same outcomes is safe.
+// An unknown Action is an [ErrInvalid], and nothing is settled.
 func (g *Group) Settle(ctx context.Context, outcomes ...Outcome) error {
 	for i := range outcomes {
 		o := &outcomes[i]
+		if o.Do < ActionDone || o.Do > ActionAbandon {
+			return &Error{Op: "settle", Queue: o.Claim.Name, Err: fmt.Errorf("%w: job %s: unknown action %d", ErrInvalid, o.Claim.ID, o.Do)}
+		}
+		o.Delay = min(o.Delay, MaxDelay)
 		if o.Do == ActionAbandon && o.Keep == 0 {
 			o.Keep = g.Policy(o.Claim.Type).Keep
+		}
+		if o.Keep > MaxDelay {
+			o.Keep = NoLimit
 		}
 		o.Err = storable(o.Err)
 	}
