@@ -35,6 +35,14 @@
 // were abandoned, until one goes well. Other types go on. A run that does not wait ends with
 // [HandlerFault] when there is nothing else to do, after ten seconds if the handler worked before.
 //
+// # Beside other runners
+//
+// Runners need not know of each other; what they have in common is kept in the farm's stores. Where
+// the default backend is a [jobqueue.Control], each says every five seconds that it is alive, see
+// [Runners], and leaves out what is paused. Where that is a [jobqueue.Limiter] too, the rates of the types hold for all
+// together. A store that is a Control is maintained by one runner at a time, about twice a minute.
+// While it cannot be read what is paused, nothing is claimed, of any backend.
+//
 // # Jobs that do not end
 //
 // When a run is out of time its context ends. A job that goes on for ten more seconds

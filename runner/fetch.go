@@ -23,18 +23,21 @@ const (
 
 // A fetcher claims jobs for the workers. It is one goroutine.
 type fetcher struct {
-	r       *run
-	dealer  *schedule.Dealer
-	types   map[string]*jobType
-	asked   map[string]bool // Options.Types; nil: all
-	held    []heldJob
-	careful bool      // the last claim had a suspect
-	lonely  bool      // it was one that must run alone
-	resume  int64     // how many runs must have ended before something is claimed ahead again
-	nothing int       // looks in a row that found nothing
-	quiet   time.Time // no look before
-	idle    bool      // nothing was in hand at the last look
-	looked  time.Time // when the last look was
+	r        *run
+	dealer   *schedule.Dealer
+	types    map[string]*jobType
+	asked    map[string]bool // Options.Types; nil: all
+	held     []heldJob
+	limiter  jobqueue.Limiter // holds all runners together to the rates; nil: there is none
+	limited  bool             // it was looked for
+	unbooked int              // charges in a row that failed
+	careful  bool             // the last claim had a suspect
+	lonely   bool             // it was one that must run alone
+	resume   int64            // how many runs must have ended before something is claimed ahead again
+	nothing  int              // looks in a row that found nothing
+	quiet    time.Time        // no look before
+	idle     bool             // nothing was in hand at the last look
+	looked   time.Time        // when the last look was
 }
 
 func newFetcher(r *run) *fetcher {

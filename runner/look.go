@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -65,7 +66,7 @@ func (f *fetcher) wanted() (map[string]bool, []jobqueue.Name) {
 		types = f.r.reg.Types()
 	}
 	var names []jobqueue.Name
-	for _, d := range f.r.o.Domains() {
+	for _, d := range f.r.serve() {
 		domains[d] = true
 		for _, t := range types {
 			names = append(names, jobqueue.Name{Domain: d, Type: t})
@@ -120,7 +121,8 @@ func (f *fetcher) jobType(s *store, typ string) *jobType {
 		t = &jobType{name: typ, policy: s.group.Policy(typ)}
 		t.policy.Lease = max(t.policy.Lease, time.Millisecond)
 		if t.policy.Rate > 0 && !f.r.o.NoThrottle {
-			t.gate = &gate{rate: t.policy.Rate}
+			t.gate = &gate{rate: t.policy.Rate, key: fmt.Sprintf("%s@%v", typ, t.policy.Rate)}
+			f.limit()
 		}
 		f.types[typ] = t
 	}

@@ -37,8 +37,8 @@ type Options struct {
 	// bytes than this even after a garbage collection. 0 means no limit.
 	MemoryLimit int64
 
-	// NoThrottle ignores [jobqueue.Policy.Rate]. Rates hold for each call of Run by itself,
-	// not for all runners together.
+	// NoThrottle ignores [jobqueue.Policy.Rate]. Rates hold for all runners together if the
+	// default backend is a [jobqueue.Limiter], else for each call of Run by itself.
 	NoThrottle bool
 
 	// Wait goes on when none is ready, and when the store cannot be reached or is read-only.
@@ -66,7 +66,8 @@ type Options struct {
 	// debug level. Text that comes from outside is escaped. Default [slog.Default].
 	Logger *slog.Logger
 
-	// Owner names this process to people who look at claims. Default host name and process id.
+	// Owner names this process to people who look at claims and runners; nothing depends
+	// on it. Default host name and process id.
 	Owner string
 
 	// Poll is the longest time between two looks at what is ready while

@@ -5,15 +5,20 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/wikifarm/jobqueue"
 )
 
-// maintainTime is how often each store is maintained, give or take a tenth.
-const maintainTime = 30 * time.Second
+const (
+	maintainTime = 30 * time.Second     // how often each store is maintained, give or take a tenth
+	turnTime     = maintainTime * 5 / 6 // how long a turn lasts; a runner that is alone always gets the next
+)
 
 // Run claims jobs of g and runs them with the constructors in reg until there
 // is a reason to stop; Result.Reached says which. Nil options are zero options.
@@ -42,6 +47,7 @@ func Run(ctx context.Context, g *jobqueue.Group, reg *jobqueue.Registry, o *Opti
 
 // A run is one call of Run.
 type run struct {
+	id       string // random
 	group    *jobqueue.Group
 	reg      *jobqueue.Registry
 	o        Options
@@ -57,21 +63,22 @@ type run struct {
 	memory  *memory
 	tally   tally
 
-	base    context.Context // of jobs: the values of Run's context, never done
-	calls   context.Context // of the fetcher's calls: ends with Options.Abort
-	cutOff  atomic.Bool     // running jobs are being told to end
-	changed chan struct{}   // something that the fetcher may wait for has changed
-	hinted  atomic.Bool     // a store said that there may be work
-	claimed int64           // claims so far; the fetcher's
-	unrun   atomic.Int64    // of these, such as were given back or lost before they ran
-	ran     atomic.Int64    // runs that have ended
+	base    context.Context          // of jobs: the values of Run's context, never done
+	calls   context.Context          // of the fetcher's calls: ends with Options.Abort
+	cutOff  atomic.Bool              // running jobs are being told to end
+	changed chan struct{}            // something that the fetcher may wait for has changed
+	hinted  atomic.Bool              // a store said that there may be work
+	served  atomic.Pointer[[]string] // what Options.Domains returned last; nil without it
+	claimed int64                    // claims so far; the fetcher's
+	unrun   atomic.Int64             // of these, such as were given back or lost before they ran
+	ran     atomic.Int64             // runs that have ended
 
 	background sync.WaitGroup
 	bg         context.Context // of what goes on besides: beaters, watch, waiters, maintenance
 }
 
 func newRun(g *jobqueue.Group, reg *jobqueue.Registry, o *Options) *run {
-	r := &run{group: g, reg: reg, o: o.withDefaults(), changed: make(chan struct{}, 1)}
+	r := &run{id: uuid.NewString(), group: g, reg: reg, o: o.withDefaults(), changed: make(chan struct{}, 1)}
 	r.log = r.o.Logger
 	r.debug = r.log.Enabled(context.Background(), slog.LevelDebug)
 	routes := g.Routes
@@ -92,7 +99,17 @@ func newRun(g *jobqueue.Group, reg *jobqueue.Registry, o *Options) *run {
 	r.watch = &watch{r: r, wake: make(chan struct{}, 1)}
 	r.memory = &memory{limit: uint64(max(r.o.MemoryLimit, 0))}
 	r.fetcher = newFetcher(r)
+	if r.o.Domains != nil {
+		r.serve()
+	}
 	return r
+}
+
+// serve returns the domains to serve, and notes them for whoever asks from outside.
+func (r *run) serve() []string {
+	domains := slices.Clone(r.o.Domains())
+	r.served.Store(&domains)
+	return domains
 }
 
 func (r *run) run(ctx context.Context) (Reason, error) {
@@ -139,6 +156,7 @@ func (r *run) start(abort func()) {
 		}
 	})
 	r.background.Go(func() { r.watch.run(r.bg) })
+	r.background.Go(func() { r.announce(r.bg) })
 	for _, s := range r.stores {
 		go s.settler.run()
 		r.background.Go(func() { s.maintain(r.bg) })
@@ -273,6 +291,17 @@ func (s *store) wait(ctx context.Context, w jobqueue.Waiter) {
 	}
 }
 
+// turn reports whether it is this runner that maintains the store next. The turn
+// is not given back, so that all runners together maintain it as often as one does.
+func (s *store) turn(ctx context.Context) (bool, error) {
+	c, ok := s.backend.(jobqueue.Control)
+	if !ok {
+		return true, nil
+	}
+	_, mine, err := c.SetValue(ctx, jobqueue.Value{Key: "turn/maintain", Data: []byte(s.r.id), TTL: turnTime})
+	return mine && err == nil, err
+}
+
 // maintain has the store do its hygiene now and then.
 func (s *store) maintain(ctx context.Context) {
 	for {
@@ -282,7 +311,11 @@ func (s *store) maintain(ctx context.Context) {
 		case <-time.After(maintainTime*9/10 + rand.N(maintainTime/5)):
 		}
 		call, cancel := context.WithTimeout(ctx, callTime)
-		m, err := s.group.Maintain(call)
+		var m jobqueue.Maintained
+		mine, err := s.turn(call)
+		if mine {
+			m, err = s.group.Maintain(call)
+		}
 		cancel()
 		switch {
 		case ctx.Err() != nil:

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"context"
 	"math"
 	"time"
 
@@ -15,23 +16,32 @@ const holdTime = time.Second
 // start a second. A job of many items starts when its turn comes and moves the next
 // one back accordingly, so that there is no bound on the items of a job.
 // Nothing is saved up while there is no work.
+//
+// Where runners share the rate, next is when this one was told last that its next
+// job may start; others may have taken that turn since.
 type gate struct {
 	rate float64
+	key  string    // of the rate in a Limiter; a new rate begins afresh
 	next time.Time // when the next job may start
 }
 
-// charge returns when a job of so many items may start. It charges it only if that is soon.
-func (g *gate) charge(now time.Time, items int) (start time.Time, ok bool) {
-	if start = g.next; start.Before(now) {
-		start = now
+// charge returns how long a job must wait. It books it only if that is soon.
+func (g *gate) charge(now time.Time, c jobqueue.Charge) time.Duration {
+	wait := max(g.next.Sub(now), 0)
+	if wait <= holdTime {
+		g.next = now.Add(wait).Add(c.Takes())
 	}
-	if start.Sub(now) > holdTime {
-		return start, false
+	return wait
+}
+
+// told notes what a Limiter said of a job.
+func (g *gate) told(now time.Time, c jobqueue.Charge, wait time.Duration) {
+	if wait < jobqueue.MaxWait {
+		g.next = now.Add(wait).Add(c.Takes())
+		return
 	}
-	// A century is as good as for ever, and does not overflow.
-	wait := min(float64(max(items, 0))/g.rate, 100*365*24*3600)
-	g.next = start.Add(time.Duration(wait * float64(time.Second)))
-	return start, true
+	// Somebody else has booked the next second; room for one job alone is not worth a claim.
+	g.next = now.Add(wait).Add(holdTime / 4)
 }
 
 // room returns how many jobs of one item may start soon.
@@ -51,6 +61,18 @@ func (g *gate) closedUntil(now time.Time) time.Time {
 	return g.next
 }
 
+// limit looks once for what holds all runners together to the rates.
+func (f *fetcher) limit() {
+	if f.limited {
+		return
+	}
+	f.limited = true
+	var ok bool
+	if f.limiter, ok = f.r.group.Default.(jobqueue.Limiter); !ok {
+		f.r.log.Warn("rates hold for this process alone, as the default backend has no Limiter")
+	}
+}
+
 // workItems returns what throttling charges for a job.
 func workItems(job jobqueue.Job) int {
 	if w, ok := job.(interface{ WorkItems() int }); ok {
@@ -68,8 +90,9 @@ type heldJob struct {
 // throttle sorts claimed jobs: those to run now are returned, those whose turn comes soon are
 // kept until then, the others are given back.
 func (f *fetcher) throttle(jobs []*job) []*job {
-	now := time.Now()
 	kept := jobs[:0]
+	var gated []*job
+	var charges []jobqueue.Charge
 	for _, j := range jobs {
 		g := j.typ.gate
 		if g == nil {
@@ -80,17 +103,63 @@ func (f *fetcher) throttle(jobs []*job) []*job {
 		if work, err := f.r.decode(j); err == nil {
 			j.work, items = work, workItems(work)
 		}
-		at, ok := g.charge(now, items)
-		switch {
-		case !ok, at.After(now) && j.claim.Suspect():
+		gated = append(gated, j)
+		charges = append(charges, jobqueue.Charge{Key: g.key, Items: float64(max(items, 0)), PerSecond: g.rate})
+	}
+	if len(gated) == 0 {
+		return kept
+	}
+	waits, now := f.charge(gated, charges)
+	for i, j := range gated {
+		switch wait := waits[i]; {
+		case wait > holdTime, wait > 0 && j.claim.Suspect():
 			f.r.giveBack(f.box(), j, 0)
-		case at.After(now):
-			f.held = append(f.held, heldJob{j, at})
+		case wait > 0:
+			f.held = append(f.held, heldJob{j, now.Add(wait)})
 		default:
 			kept = append(kept, j)
 		}
 	}
 	return kept
+}
+
+// charge books jobs, and returns how long each must wait after now, in one call of the
+// store if runners share the rates. A wait longer than holdTime is not booked.
+func (f *fetcher) charge(jobs []*job, charges []jobqueue.Charge) (waits []time.Duration, now time.Time) {
+	waits, now = make([]time.Duration, len(jobs)), time.Now()
+	if f.limiter == nil {
+		for i, j := range jobs {
+			waits[i] = j.typ.gate.charge(now, charges[i])
+		}
+		return waits, now
+	}
+	d := callTime
+	if f.unbooked > 0 {
+		d = probeTime
+	}
+	ctx, cancel := context.WithTimeout(f.r.calls, d)
+	defer cancel()
+	booked, err := f.limiter.Charge(ctx, charges...)
+	now = time.Now()
+	if err != nil {
+		if f.unbooked == 0 {
+			f.r.log.Warn("rates cannot be charged, types that have one wait", "error", printable(err.Error()))
+		}
+		wait := holdTime + backoff(f.unbooked)
+		f.unbooked++
+		for i, j := range jobs {
+			waits[i], j.typ.gate.next = wait, now.Add(wait)
+		}
+		return waits, now
+	}
+	f.unbooked = 0
+	for i, j := range jobs {
+		j.typ.gate.told(now, charges[i], booked[i])
+		if waits[i] = booked[i]; booked[i] >= jobqueue.MaxWait {
+			waits[i] = max(waits[i], holdTime+1) // also that of exactly a second
+		}
+	}
+	return waits, now
 }
 
 // release puts the held jobs whose turn has come into the buffer.

@@ -1,0 +1,169 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+const (
+	presencePrefix = "runner/"       // of the keys in a Control
+	presenceTime   = 5 * time.Second // between two announcements; one counts for three times as long
+	presenceWait   = time.Second     // for taking it back at the end
+	mostListed     = 100             // domains, and running jobs
+)
+
+// A Presence is what a runner says of itself. All lists are sorted or in the
+// order of the workers; a long one is cut, and then the count beside it is larger.
+type Presence struct {
+	ID          string       `json:"id"`    // random, made at the start of Run; nothing else names a runner for sure
+	Owner       string       `json:"owner"` // Options.Owner, a label
+	Host        string       `json:"host"`
+	PID         int          `json:"pid"`
+	Version     string       `json:"version"` // of the program, as it was built
+	Started     time.Time    `json:"started"`
+	Workers     int          `json:"workers"`
+	Types       []string     `json:"types"` // that it runs
+	TypeCount   int          `json:"typeCount"`
+	Others      bool         `json:"others"`           // it runs all other types too
+	Except      []string     `json:"except,omitempty"` // but these
+	Domains     []string     `json:"domains"`          // that it serves
+	DomainCount int          `json:"domainCount"`
+	AllDomains  bool         `json:"allDomains"` // it serves whatever domain there is
+	Running     []RunningJob `json:"running"`
+	Busy        int          `json:"busy"` // how many jobs run
+
+	Beat time.Duration `json:"-"` // how long ago it said so, by the store's clock
+}
+
+// A RunningJob is a job in Run.
+type RunningJob struct {
+	Domain  string    `json:"domain"`
+	Type    string    `json:"type"`
+	ID      string    `json:"id"`
+	Attempt int       `json:"attempt"`
+	Since   time.Time `json:"since"` // by the runner's clock
+}
+
+// Covers reports whether the runner runs jobs of a queue. Of a list that was cut it
+// supposes that the name is in the rest.
+func (p *Presence) Covers(n jobqueue.Name) bool {
+	domain := p.AllDomains || len(p.Domains) < p.DomainCount || slices.Contains(p.Domains, n.Domain)
+	typ := len(p.Types) < p.TypeCount || slices.Contains(p.Types, n.Type) || p.Others && !slices.Contains(p.Except, n.Type)
+	return domain && typ
+}
+
+// Runners returns the runners that have said within the last 15 seconds that
+// they are alive, in the order of their IDs. Those on a group without a
+// [jobqueue.Control] do not say so; then the error is an [errors.ErrUnsupported].
+func Runners(ctx context.Context, g *jobqueue.Group) ([]Presence, error) {
+	if g.Control == nil {
+		return nil, errNoControl
+	}
+	values, err := g.Control.Values(ctx, presencePrefix)
+	if err != nil {
+		return nil, fmt.Errorf("read which runners are alive: %w", err)
+	}
+	all := make([]Presence, 0, len(values))
+	for _, v := range values {
+		p := Presence{Beat: v.Age}
+		// One of another version may be a riddle; it is alive all the same.
+		if err := json.Unmarshal(v.Data, &p); err != nil {
+			p = Presence{ID: v.Key[len(presencePrefix):], Beat: v.Age}
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+var errNoControl = fmt.Errorf("%w: the default backend keeps no control values, so runners cannot say that they are alive", errors.ErrUnsupported)
+
+// announce says every few seconds that this runner is alive. That it cannot be said stops nothing.
+func (r *run) announce(ctx context.Context) {
+	c := r.group.Control
+	if c == nil {
+		return
+	}
+	key := presencePrefix + r.id
+	started, failing := time.Now(), false
+	tick := time.NewTicker(presenceTime)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		call, cancel := context.WithTimeout(ctx, presenceTime)
+		v := jobqueue.Value{Key: key, Data: r.presence(started), TTL: 3 * presenceTime, Version: jobqueue.AnyVersion}
+		_, _, err := c.SetValue(call, v)
+		cancel()
+		if err != nil && !failing && ctx.Err() == nil {
+			r.log.Warn("the runner cannot say that it is alive", "error", printable(err.Error()))
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), presenceWait)
+	defer cancel()
+	// If that fails, it runs out.
+	_, _, _ = c.SetValue(call, jobqueue.Value{Key: key, Version: jobqueue.AnyVersion})
+}
+
+// presence returns what to say, no longer than a value may be.
+func (r *run) presence(started time.Time) []byte {
+	p := Presence{
+		ID: r.id, Owner: printable(r.o.Owner), PID: os.Getpid(), Version: version(),
+		Started: started.UTC(), Workers: r.o.Workers,
+	}
+	p.Host, _ = os.Hostname()
+	if len(r.o.Types) > 0 {
+		p.Types = slices.Clone(r.o.Types)
+	} else {
+		p.Types = slices.DeleteFunc(r.reg.Types(), r.group.Excluded)
+		// No type has an empty name; only a fallback takes it.
+		p.Others, p.Except = r.reg.Has(""), slices.Clone(r.group.Exclude)
+	}
+	if served := r.served.Load(); served != nil {
+		p.Domains = slices.Clone(*served)
+	} else {
+		p.AllDomains = true
+	}
+	for _, w := range r.workers {
+		if j := w.current.Load(); j != nil {
+			p.Running = append(p.Running, RunningJob{j.claim.Domain, j.claim.Type, j.claim.ID, j.claim.Attempt, j.started.UTC()})
+		}
+	}
+	slices.Sort(p.Types)
+	p.Types = slices.Compact(p.Types)
+	slices.Sort(p.Domains)
+	p.TypeCount, p.DomainCount, p.Busy = len(p.Types), len(p.Domains), len(p.Running)
+	cut(&p.Domains, mostListed)
+	cut(&p.Running, mostListed)
+	for {
+		data, err := json.Marshal(p)
+		if err == nil && len(data) <= jobqueue.MaxValue {
+			return data
+		}
+		cut(&p.Running, len(p.Running)/2)
+		cut(&p.Domains, len(p.Domains)/2)
+		cut(&p.Types, len(p.Types)/2)
+		cut(&p.Except, len(p.Except)/2)
+	}
+}
+
+func cut[T any](list *[]T, most int) { *list = (*list)[:min(len(*list), most)] }
+
+// version returns how the program was built.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}
