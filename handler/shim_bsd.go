@@ -11,8 +11,10 @@ func adoptOrphans() {}
 
 func groupAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
-// strays are not known here.
-func strays(int) []int { return nil }
+// descendants are not known here.
+func descendants() []int { return nil }
+
+func groupOf(int) int { return 0 }
 
 // outlive waits until the process group is empty: what its program left behind is not this process's to reap.
 func (s *shim) outlive() {

@@ -20,8 +20,8 @@ func groupAttr() *syscall.SysProcAttr {
 // outlive has nothing to wait for: every process that is left was reaped.
 func (*shim) outlive() {}
 
-// strays returns the processes that descend from this one and are not in the group.
-func strays(group int) (pids []int) {
+// descendants returns the processes that descend from this one.
+func descendants() (pids []int) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
@@ -41,14 +41,20 @@ func strays(group int) (pids []int) {
 		for _, pid := range children[next[0]] {
 			if !seen[pid] {
 				seen[pid] = true
-				next = append(next, pid)
-				if g, err := syscall.Getpgid(pid); err == nil && g != group {
-					pids = append(pids, pid)
-				}
+				pids, next = append(pids, pid), append(next, pid)
 			}
 		}
 	}
 	return pids
+}
+
+// groupOf returns the process group of a process; 0 if there is no such process.
+func groupOf(pid int) int {
+	group, err := syscall.Getpgid(pid)
+	if err != nil {
+		return 0
+	}
+	return group
 }
 
 // parentOf returns the parent of a process; 0 if there is no such process.

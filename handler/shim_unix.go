@@ -120,20 +120,34 @@ func (s *shim) reap() {
 // endAll asks all processes to end, and kills those that have not after a while.
 func (s *shim) endAll() {
 	s.end.Do(func() {
-		s.signal(syscall.SIGTERM)
-		time.Sleep(endGrace)
+		told := map[int]bool{}
+		for late := time.Now().Add(endGrace); time.Now().Before(late); time.Sleep(50 * time.Millisecond) {
+			s.ask(told)
+		}
 		for {
-			s.signal(syscall.SIGKILL)
+			syscall.Kill(-s.pid, syscall.SIGKILL)
+			for _, pid := range descendants() {
+				syscall.Kill(pid, syscall.SIGKILL)
+			}
 			time.Sleep(10 * time.Millisecond) // for those that were being started
 		}
 	})
 }
 
-// signal sends a signal to all processes.
-func (s *shim) signal(sig syscall.Signal) {
-	syscall.Kill(-s.pid, sig)
-	for _, pid := range strays(s.pid) {
-		syscall.Kill(pid, sig)
+// ask tells those processes to end that have not been told, and may have been started since.
+func (s *shim) ask(told map[int]bool) {
+	first := len(told) == 0
+	if first {
+		syscall.Kill(-s.pid, syscall.SIGTERM)
+		told[s.pid] = true
+	}
+	for _, pid := range descendants() {
+		if !told[pid] {
+			told[pid] = true
+			if !first || groupOf(pid) != s.pid {
+				syscall.Kill(pid, syscall.SIGTERM)
+			}
+		}
 	}
 }
 
