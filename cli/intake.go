@@ -62,7 +62,11 @@ func (in *intake) read(r io.Reader, check func([]byte) (jobqueue.Spec, error)) {
 	n := 0
 	for sc.Scan() {
 		n++
-		line := bytes.TrimSpace(sc.Bytes())
+		line := sc.Bytes()
+		if n == 1 {
+			line = bytes.TrimPrefix(line, []byte("\ufeff"))
+		}
+		line = bytes.TrimSpace(line)
 		if n < in.from || len(line) == 0 {
 			continue
 		}
@@ -78,6 +82,8 @@ func (in *intake) read(r io.Reader, check func([]byte) (jobqueue.Spec, error)) {
 		in.end(&lineError{n + 1, fmt.Errorf("%w: it is over %d bytes", jobqueue.ErrTooLarge, maxLine)})
 	case err != nil:
 		in.end(&lineError{n + 1, err})
+	case n < in.from-1:
+		in.end(usagef("--from-line is %d, but standard input has %d lines", in.from, n))
 	default:
 		in.end(io.EOF)
 	}

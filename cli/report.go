@@ -23,14 +23,15 @@ type reporter interface {
 	close(*runner.Result) error
 }
 
-func (f *runFlags) reporter(ctx context.Context, out io.Writer, s *session) reporter {
+// reporter returns what shows this run; stop ends it when nobody reads that any more.
+func (f *runFlags) reporter(ctx context.Context, out io.Writer, s *session, stop func()) reporter {
 	switch {
 	case f.result == "json":
 		return &document{out: out}
 	case isTerminal(out):
 		return &bar{out: out, bar: newBar(out, f.expected(ctx, s), "jobs")}
 	}
-	return &printer{out: out}
+	return &printer{out: out, stop: stop}
 }
 
 func isTerminal(w any) bool {
@@ -40,9 +41,10 @@ func isTerminal(w any) bool {
 
 // A printer prints a line for each job.
 type printer struct {
-	mu  sync.Mutex
-	out io.Writer
-	err error
+	mu   sync.Mutex
+	out  io.Writer
+	stop func()
+	err  error
 }
 
 func (p *printer) ended(e runner.Ended) {
@@ -52,6 +54,7 @@ func (p *printer) ended(e runner.Ended) {
 	defer p.mu.Unlock()
 	if _, err := io.WriteString(p.out, line); err != nil && p.err == nil {
 		p.err = err
+		p.stop()
 	}
 }
 

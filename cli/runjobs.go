@@ -74,7 +74,9 @@ func (f *runFlags) run(ctx context.Context, c *cobra.Command, s *session) error 
 	ctx, abort, stop := onSignals(ctx)
 	defer stop()
 	o.Abort = abort
-	out := f.reporter(ctx, c.OutOrStdout(), s)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	out := f.reporter(ctx, c.OutOrStdout(), s, cancel)
 	o.OnEnd = out.ended
 	if f.change != nil {
 		f.change(&o)
@@ -87,13 +89,17 @@ func (f *runFlags) run(ctx context.Context, c *cobra.Command, s *session) error 
 	return f.verdict(res)
 }
 
-// onSignals returns a context that the first SIGINT or SIGTERM ends, and a
+// onSignals returns a context that the first SIGINT, SIGTERM or SIGHUP ends, and a
 // channel that the second one closes. A third one ends the process.
+// A pipe that nobody reads any more is an error of the write, not the end of the process.
 func onSignals(parent context.Context) (ctx context.Context, abort <-chan struct{}, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)
 	second, done := make(chan struct{}), make(chan struct{})
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	// Ignoring it instead would be inherited by the programs that jobs are.
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
 	go func() {
 		select {
 		case <-signals:
@@ -109,6 +115,7 @@ func onSignals(parent context.Context) (ctx context.Context, abort <-chan struct
 		}
 	}()
 	return ctx, second, func() {
+		signal.Stop(pipes)
 		signal.Stop(signals)
 		close(done)
 		cancel()

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -35,7 +36,7 @@ func Load(path string) (*Farm, error) {
 		return nil, err
 	}
 	r := &reader{path: path}
-	top, err := r.parse(data)
+	top, err := r.parse(bytes.TrimPrefix(data, []byte("\ufeff")))
 	if err != nil {
 		return nil, err
 	}
