@@ -75,7 +75,9 @@ type Backend interface {
 	//     keeps its root only if the record has the same one, and is left without a
 	//     root, so never superseded, if they differ.
 	//
-	// A zero Root.Time becomes the store's clock. The mark of the root of every
+	// A zero Root.Time becomes the store's clock or, if the mark of that root stands
+	// there or ahead of it, a microsecond more than the mark: one time for
+	// all such roots of the push with that domain, type and key. The mark of the root of every
 	// stored record, and of every root that was taken over, is moved
 	// as by MarkRoots in the same atomic step; that of a record dropped
 	// without a trace is not.

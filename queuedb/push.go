@@ -106,12 +106,12 @@ func (p *pushing) run(queues found) (a answer, err error) {
 			p.queue[i] = queues[r.Name]
 		}
 		p.release[i] = p.releaseTime(r)
-		if r.Root.Key != "" {
+		if r.Root.Key != "" && !r.Root.Time.IsZero() {
 			p.root[i] = root{r.Root.Key, r.Root.Time.UnixMicro()}
-			if r.Root.Time.IsZero() {
-				p.root[i].time = p.now
-			}
 		}
+	}
+	if err := p.timeRoots(); err != nil {
+		return a, err
 	}
 	if err := p.dedupe(); err != nil {
 		return a, err
@@ -134,6 +134,39 @@ func (p *pushing) run(queues found) (a answer, err error) {
 		}
 	}
 	return a, nil
+}
+
+// timeRoots gives the roots without a time one that is newer than their marks,
+// though the clock may have gone back or a mark lie ahead of it.
+func (p *pushing) timeRoots() error {
+	times := map[markKey]int64{}
+	var queues []int64
+	var keys []string
+	for i := range p.records {
+		if r := &p.records[i].Root; r.Key != "" && r.Time.IsZero() {
+			k := markKey{p.queue[i], r.Key}
+			if _, seen := times[k]; !seen {
+				times[k] = p.now
+				queues, keys = append(queues, k.queue), append(keys, k.key)
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	err := p.QueryEach("root_read", func(scan Scan) error {
+		var k markKey
+		var at int64
+		err := scan(&k.queue, &k.key, &at)
+		times[k] = max(times[k], at+1)
+		return err
+	}, queues, keys)
+	for i := range p.records {
+		if r := &p.records[i].Root; r.Key != "" && r.Time.IsZero() {
+			p.root[i] = root{r.Key, times[markKey{p.queue[i], r.Key}]}
+		}
+	}
+	return err
 }
 
 func (p *pushing) releaseTime(r *jobqueue.Record) int64 {

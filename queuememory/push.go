@@ -89,6 +89,7 @@ func checkSize(records []jobqueue.Record) error {
 func (b *Backend) store(records []jobqueue.Record, now instant) answer {
 	a := answer{first: b.lastID + 1, n: uint64(len(records))}
 	var q *queue
+	zero := map[markKey]time.Time{} // what a zero time becomes
 	for i := range records {
 		r := &records[i]
 		if q == nil || q.name != r.Name {
@@ -96,7 +97,11 @@ func (b *Backend) store(records []jobqueue.Record, now instant) answer {
 		}
 		root := r.Root
 		if root.Key != "" && root.Time.IsZero() {
-			root.Time = now.time()
+			k := markKey{q.name, root.Key}
+			if _, known := zero[k]; !known {
+				zero[k] = b.newer(k, now)
+			}
+			root.Time = zero[k]
 		}
 		root.Time = root.Time.UTC().Truncate(time.Microsecond)
 		release := releaseTime(r, now)
@@ -124,6 +129,15 @@ func (b *Backend) store(records []jobqueue.Record, now instant) answer {
 		b.mark(q.name, root, now)
 	}
 	return a
+}
+
+// newer returns now or, where a mark lies there or ahead of it, a moment after the mark.
+func (b *Backend) newer(k markKey, now instant) time.Time {
+	at := now.time()
+	if m, marked := b.marks[k]; marked && !m.time.Before(at) {
+		at = m.time.Add(time.Microsecond)
+	}
+	return at
 }
 
 func releaseTime(r *jobqueue.Record, now instant) instant {

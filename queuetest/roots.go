@@ -13,6 +13,8 @@ var rootRules = []testCase{
 	{"stored", "the mark of the root of every stored record is moved", testRootStored},
 	{"older", "a mark is moved forward, never back, by a push", testRootOlder},
 	{"zero time", "a zero Root.Time becomes the store's clock", testRootZeroTime},
+	{"zero time, clock back", "a zero Root.Time becomes a microsecond more than the mark, if that stands ahead of the store's clock", testRootZeroTimeBack},
+	{"zero time, mark ahead", "a zero Root.Time becomes a microsecond more than the mark, if that stands ahead: one time for all such roots of the push", testRootZeroTimeAhead},
 	{"none", "a job without a root is never superseded", testRootNone},
 	{"takes newer", "of two roots with the same key the waiting job takes over the newer one, and its mark is moved", testRootTakesNewer},
 	{"takes newer at the store's clock", "of two roots with the same key the newer one; a zero Root.Time becomes the store's clock", testRootTakesZero},
@@ -92,6 +94,36 @@ func testRootZeroTime(t *tester) {
 		}
 	}
 	t.markIs("page", claims[1].Root.Time)
+}
+
+func testRootZeroTimeBack(t *tester) {
+	t.stores(rooted(job(1), "page", time.Time{}))
+	first := t.hands(1)[0]
+	t.settle(done(first))
+	t.jump(-time.Hour)
+	t.stores(rooted(job(2), "page", time.Time{}))
+	second := t.hands(2)[0]
+	t.superseded([]*jobqueue.Claim{second}, false)
+	if d := second.Root.Time.Sub(first.Root.Time); d != time.Microsecond {
+		t.Fatalf("the second root is %v newer than the first, want 1µs", d)
+	}
+}
+
+func testRootZeroTimeAhead(t *tester) {
+	ahead := day(1).AddDate(100, 0, 0)
+	t.mark("page", ahead)
+	t.stores(rooted(job(1), "page", time.Time{}), rooted(job(2), "other", time.Time{}), rooted(job(3), "page", time.Time{}))
+	claims := t.hands(1, 2, 3)
+	t.superseded(claims, false, false, false)
+	want := ahead.Add(time.Microsecond)
+	if !claims[0].Root.Time.Equal(want) || !claims[2].Root.Time.Equal(want) || claims[1].Root.Time.After(ahead) {
+		t.Fatalf("the roots are %+v, %+v and %+v, want that of page at %v", claims[0].Root, claims[1].Root, claims[2].Root, want)
+	}
+	t.markIs("page", want)
+	id := t.stores(rooted(unique(job(4), "k"), "page", time.Time{}))[0]
+	t.drops(id, rooted(unique(job(4), "k"), "page", time.Time{}))
+	t.markIs("page", want.Add(2*time.Microsecond))
+	t.superseded(t.hands(4), false)
 }
 
 func testRootNone(t *tester) {
