@@ -37,21 +37,26 @@ func (h *hand) letGo(n int) {
 }
 
 // lose handles that the claim is somebody else's: what has not started is dropped, and
-// what runs is told to end.
+// what runs is told to end. What is being settled is not lost: its settlement will tell.
 func (h *hand) lose() {
-	n := 0
+	h.beater.remove(h)
+	n, told := 0, 0
 	for i := range h.jobs {
 		j := &h.jobs[i]
 		switch {
 		case j.state.CompareAndSwap(waiting, dropped):
 			n++
 		case j.state.Load() == running:
+			told++
 			j.lost.Store(true)
 			j.ctx.end(jobqueue.ErrNotClaimed)
 		}
 	}
+	if n+told == 0 {
+		return
+	}
 	r := h.beater.s.r
-	r.log.Warn("claim lost", claimAttrs(h.jobs[0].claim, "unstarted", n)...)
+	r.log.Warn("claim lost", claimAttrs(h.jobs[0].claim, "running", told, "unstarted", n)...)
 	if n > 0 {
 		r.tally.add(func(c *Counts) { c.Lost += n })
 		r.unrun.Add(int64(n))

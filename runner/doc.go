@@ -16,7 +16,8 @@
 //
 // The settler settles in batches of up to 1,000, at once when there is nothing
 // more to come. While a store does not take results they are kept and offered again, and
-// no more jobs are claimed from it. The beater extends all leases, four times a lease.
+// no more jobs are claimed from it. The beater extends all leases, four times a lease;
+// one of less than a second counts as a second.
 // It has calls and deadlines of its own. Without its confirmation for two thirds of a lease
 // no further job of these claims is started.
 //

@@ -75,21 +75,30 @@ func (c *jobContext) full() context.Context {
 	defer c.mu.Unlock()
 	if c.inner == nil {
 		ctx, cancel := context.WithCancelCause(c.base)
-		c.inner, c.cancel = jobqueue.NewContext(ctx, c.claim), cancel
-		if c.cause != nil {
-			cancel(c.cause)
+		c.cancel = cancel
+		if !c.deadline.IsZero() {
+			// Only a deadline of its own lets contexts made of this one tell it from a cancellation.
+			timed, stop := context.WithDeadlineCause(ctx, c.deadline, ErrTimeout)
+			ctx, c.cancel = timed, func(cause error) {
+				cancel(cause)
+				stop()
+			}
+		}
+		c.inner = jobqueue.NewContext(ctx, c.claim)
+		if c.cause != nil && c.cause != ErrTimeout {
+			c.cancel(c.cause)
 		}
 	}
 	return c.inner
 }
 
-// end cancels the context; the first cause stays.
+// end cancels the context; the first cause stays. At the deadline it ends by itself.
 func (c *jobContext) end(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.cause == nil {
 		c.cause = cause
-		if c.cancel != nil {
+		if c.cancel != nil && cause != ErrTimeout {
 			c.cancel(cause)
 		}
 	}
@@ -98,6 +107,9 @@ func (c *jobContext) end(cause error) {
 func (c *jobContext) endCause() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.cause == nil && c.inner != nil {
+		return context.Cause(c.inner)
+	}
 	return c.cause
 }
 

@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -114,14 +113,17 @@ func (f *fetcher) runs(typ string) bool {
 	return f.r.reg.Has(typ) && !f.r.group.Excluded(typ)
 }
 
+// minLease is the shortest lease: a heartbeat needs time to get there.
+const minLease = time.Second
+
 // jobType returns what is known about a type. Its policy is asked for once.
 func (f *fetcher) jobType(s *store, typ string) *jobType {
 	t := f.types[typ]
 	if t == nil {
 		t = &jobType{name: typ, policy: s.group.Policy(typ)}
-		t.policy.Lease = max(t.policy.Lease, time.Millisecond)
+		t.policy.Lease = max(t.policy.Lease, minLease)
 		if t.policy.Rate > 0 && !f.r.o.NoThrottle {
-			t.gate = &gate{rate: t.policy.Rate, key: fmt.Sprintf("%s@%v", typ, t.policy.Rate)}
+			t.gate = &gate{rate: t.policy.Rate, key: rateKey(typ, t.policy.Rate)}
 			f.limit()
 		}
 		f.types[typ] = t

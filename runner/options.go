@@ -33,8 +33,9 @@ type Options struct {
 	// finish. 0 means no limit.
 	MaxTime time.Duration
 
-	// MemoryLimit stops the run, between two batches, when the Go heap and stacks take more
-	// bytes than this even after a garbage collection. 0 means no limit.
+	// MemoryLimit stops the run, between two batches, when the Go runtime holds more
+	// bytes of memory than this even after a garbage collection: its heap, stacks and all
+	// else that is not returned to the system, but nothing that C code takes. 0 means no limit.
 	MemoryLimit int64
 
 	// NoThrottle ignores [jobqueue.Policy.Rate]. Rates hold for all runners together if the
