@@ -36,8 +36,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// note writes down that it was started.
+// note writes down that it was started, and how long after its push.
 type note struct {
+	Pushed time.Time
 	Text   string
 	starts *os.File
 }
@@ -45,7 +46,7 @@ type note struct {
 func (*note) Type() string { return "note" }
 
 func (j *note) Run(ctx context.Context) error {
-	_, err := fmt.Fprintln(j.starts, jobqueue.FromContext(ctx).ID)
+	_, err := fmt.Fprintln(j.starts, jobqueue.FromContext(ctx).ID, time.Since(j.Pushed).Microseconds())
 	return err
 }
 
@@ -119,7 +120,8 @@ func (r *runner) count(t *testing.T, seen map[string]int) (n int) {
 	defer f.Close()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		seen[lines.Text()]++
+		id, _, _ := strings.Cut(lines.Text(), " ")
+		seen[id]++
 		n++
 	}
 	return n
@@ -173,7 +175,7 @@ func produce(t *testing.T, g *jobqueue.Group, length time.Duration) (pushed int,
 	specs := make([]jobqueue.Spec, 100)
 	for end := time.Now().Add(length); time.Now().Before(end); {
 		for i := range specs {
-			specs[i] = jobqueue.Spec{Job: &note{Text: fmt.Sprintf("job %d of a farm that is busy", pushed+i)}}
+			specs[i] = jobqueue.Spec{Job: &note{Pushed: time.Now(), Text: fmt.Sprintf("job %d of a farm that is busy", pushed+i)}}
 		}
 		began := time.Now()
 		if _, err := g.Push(t.Context(), specs...); err != nil {

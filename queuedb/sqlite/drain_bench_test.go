@@ -1,0 +1,40 @@
+package sqlite_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/runner"
+)
+
+// decoded is a job that does nothing but be decoded.
+type decoded struct{ Title, Namespace, Revision, User any }
+
+func (*decoded) Type() string              { return queue.Type }
+func (*decoded) Run(context.Context) error { return nil }
+
+// BenchmarkDrain runs jobs with a whole runner and its default options; compare
+// it with BenchmarkBare/work. Jobs are pushed 100,000 at a time, unmeasured.
+func BenchmarkDrain(b *testing.B) {
+	const depth = 100
+	be := open(b)
+	reg := &jobqueue.Registry{}
+	reg.Add(func() jobqueue.Job { return &decoded{} }, jobqueue.Policy{})
+	g := jobqueue.NewGroup(queue.Domain, jobqueue.Routes{Default: be})
+	rs := records(batch)
+	b.StopTimer()
+	for left := b.N; left > 0; left -= depth {
+		n := min(left, depth)
+		for range n {
+			push(b, be, rs...)
+		}
+		b.StartTimer()
+		res, err := runner.Run(b.Context(), g, reg, nil)
+		b.StopTimer()
+		if err != nil || res.Counts.Done != n*batch {
+			b.Fatalf("Run = %v, %v", res, err)
+		}
+	}
+	jobsPerSecond(b)
+}
