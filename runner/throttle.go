@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"time"
 
@@ -21,7 +22,7 @@ const holdTime = time.Second
 // job may start; others may have taken that turn since.
 type gate struct {
 	rate float64
-	key  string    // of the rate in a Limiter; a new rate begins afresh
+	key  string    // of the rate in a Limiter
 	next time.Time // when the next job may start
 }
 
@@ -72,6 +73,25 @@ func (f *fetcher) limit() {
 		f.r.log.Warn("rates hold for this process alone, as the default backend has no Limiter")
 	}
 }
+
+// RateWait returns how long until the next job of a type may start because of its
+// rate, as far as runners of the group share it; 0 if they don't or it has none.
+func RateWait(ctx context.Context, g *jobqueue.Group, typ string) (time.Duration, error) {
+	rate := g.Policy(typ).Rate
+	l, ok := g.Default.(jobqueue.Limiter)
+	if rate <= 0 || !ok {
+		return 0, nil
+	}
+	// What has no items waits like the next job, and books nothing.
+	waits, err := l.Charge(ctx, jobqueue.Charge{Key: rateKey(typ, rate), PerSecond: rate})
+	if err != nil {
+		return 0, fmt.Errorf("read the rate of %s: %w", typ, err)
+	}
+	return waits[0], nil
+}
+
+// rateKey returns the key of a type's rate. A rate that is changed begins afresh.
+func rateKey(typ string, rate float64) string { return fmt.Sprintf("%s@%v", typ, rate) }
 
 // workItems returns what throttling charges for a job.
 func workItems(job jobqueue.Job) int {
