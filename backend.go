@@ -42,8 +42,10 @@ const DefaultKeep = 7 * 24 * time.Hour
 // [ErrInvalid] for what can never work. On any error Pop has claimed nothing
 // that a repeat with the same token does not return.
 //
-// What is due is never hidden behind an optional daemon: before Pop answers
-// short it makes ready, a bounded number a call, the jobs of the wanted
+// What is due is never hidden behind an optional daemon: every Pop first
+// makes ready some of the jobs of any queue that are delayed and due, those
+// first that have been for longest, so that none starves behind a backlog.
+// Before Pop answers short it makes ready, a bounded number a call, the jobs of the wanted
 // queues that are delayed and due and those whose claim has run out; Counts
 // and Ready say what a Pop would find now.
 //

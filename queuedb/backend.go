@@ -3,6 +3,8 @@ package queuedb
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -13,12 +15,18 @@ import (
 
 // How much one transaction does at most, beyond what its caller asked for.
 const (
-	releaseBatch = 1000   // delayed jobs made ready
-	lapseBatch   = 50     // claims given back
-	changeBatch  = 500    // jobs deleted, requeued or listed
-	pruneBatch   = 1000   // abandoned jobs deleted
-	forgetBatch  = 10_000 // marks, push ids and tokens, each
+	releaseBatch = 1000 // delayed jobs made ready
+	releaseFirst = 100  // delayed jobs made ready by a Pop before anything else
+	lapseBatch   = 50   // claims given back
+	refillRounds = 20   // times that a Pop looks for more before it answers short
+	changeBatch  = 500  // jobs deleted, requeued or listed
+	pruneBatch   = 1000 // abandoned jobs deleted
+	forgetBatch  = 2000 // marks, push ids, tokens, values and bookings, each
+	forgetFew    = 2    // push ids by each push, and tokens by each claim
 )
+
+// maintainRounds is how often a Maintain repeats a transaction that found as much as it may do.
+const maintainRounds = 20
 
 // A Backend is a [jobqueue.Backend] over a [Store].
 type Backend struct {
@@ -77,9 +85,28 @@ func (t tx) numbers(statement string, args ...any) (n Numbers, err error) {
 	return n, err
 }
 
+// mostMicros is the longest duration in microseconds that is still one in nanoseconds.
+const mostMicros = math.MaxInt64 / 1000
+
 func micros(d time.Duration) int64 {
+	us := int64(d / time.Microsecond)
 	// A lease of less than a microsecond would be none.
-	return int64((d + time.Microsecond - 1) / time.Microsecond)
+	if d%time.Microsecond > 0 && us < mostMicros {
+		us++
+	}
+	return us
+}
+
+// duration is that of so many microseconds, or the longest there is.
+func duration(us int64) time.Duration {
+	return time.Duration(max(-mostMicros, min(us, mostMicros))) * time.Microsecond
+}
+
+func checkTTL(ttl time.Duration) error {
+	if ttl < time.Millisecond {
+		return fmt.Errorf("%w: lease of %v is shorter than a millisecond", jobqueue.ErrInvalid, ttl)
+	}
+	return nil
 }
 
 func instant(us int64) time.Time { return time.UnixMicro(us).UTC() }

@@ -149,5 +149,5 @@ func (c counting) of(names []jobqueue.Name, queues found, now int64) []jobqueue.
 }
 
 func age(since, now int64) time.Duration {
-	return max(0, time.Duration(now-since)*time.Microsecond)
+	return max(0, duration(now-since))
 }

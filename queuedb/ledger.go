@@ -89,7 +89,7 @@ func (l *ledger) changed() bool { return l.left < len(l.held) }
 func (l *ledger) write(t tx) error {
 	settled := l.settled.with(l.done).encode()
 	if l.left == 0 {
-		return t.endClaim(l.token, settled)
+		return t.endClaim(l.token[:], settled)
 	}
 	held := make(Numbers, 0, l.left)
 	for i, id := range l.held {
@@ -101,8 +101,8 @@ func (l *ledger) write(t tx) error {
 	return err
 }
 
-func (t tx) endClaim(token uuid.UUID, settled []byte) error {
-	_, err := t.Exec("claim_end", token[:], settled, t.now+micros(jobqueue.TokenMemory))
+func (t tx) endClaim(token, settled []byte) error {
+	_, err := t.Exec("claim_end", token, settled, t.now+micros(jobqueue.TokenMemory))
 	return err
 }
 
@@ -129,4 +129,4 @@ func (t tx) lives() (claims []*live, err error) {
 }
 
 // until returns how long after now the instant us is.
-func (t tx) until(us int64) time.Duration { return time.Duration(us-t.now) * time.Microsecond }
+func (t tx) until(us int64) time.Duration { return duration(us - t.now) }

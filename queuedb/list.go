@@ -17,6 +17,7 @@ type place struct {
 	pruneAt   int64
 	deduped   bool  // holds its digest
 	claim     *live // claimed
+	taken     bool  // by the Pop that asks
 	state     jobqueue.State
 }
 

@@ -9,53 +9,65 @@ import (
 // Maintain implements [jobqueue.Backend].
 func (b *Backend) Maintain(ctx context.Context) (jobqueue.Maintained, error) {
 	var m jobqueue.Maintained
-	steps := []func(tx) error{
-		func(t tx) (err error) {
-			m.Recycled, err = t.sweep()
-			return err
-		},
-		func(t tx) error {
-			var d due
-			if err := t.Query("later_due_any", d.row, t.now, int64(releaseBatch)); err != nil {
+	for _, step := range []func(tx, *jobqueue.Maintained) (more bool, err error){
+		recycleLapsed, releaseDue, pruneAbandoned, forget,
+	} {
+		for round, more := 0, true; more && round < maintainRounds; round++ {
+			var done jobqueue.Maintained
+			err := b.write(ctx, func(t tx) (err error) {
+				done = jobqueue.Maintained{}
+				more, err = step(t, &done)
 				return err
+			})
+			if err != nil {
+				return m, err
 			}
-			d.cut(releaseBatch)
-			m.Released = len(d.ids)
-			return t.release(d)
-		},
-		func(t tx) error {
-			ids, err := t.numbers("abandoned_due", t.now, int64(pruneBatch))
-			if err != nil || len(ids) == 0 {
-				return err
-			}
-			m.Pruned = len(ids)
-			if _, err := t.Exec("abandoned_delete", ids); err != nil {
-				return err
-			}
-			_, err = t.Exec("job_delete", ids)
-			return err
-		},
-		func(t tx) error {
-			for statement, before := range map[string]int64{
-				"push_forget":  t.now - micros(jobqueue.PushMemory),
-				"root_forget":  t.now - micros(jobqueue.RootMemory),
-				"claim_forget": t.now,
-				"value_forget": t.now,
-			} {
-				n, err := t.Exec(statement, before, int64(forgetBatch))
-				if err != nil {
-					return err
-				}
-				m.Forgotten += n
-			}
-			_, err := t.Exec("rate_forget", t.now*1000, int64(forgetBatch))
-			return err
-		},
-	}
-	for _, step := range steps {
-		if err := b.write(ctx, step); err != nil {
-			return m, err
+			m.Recycled += done.Recycled
+			m.Released += done.Released
+			m.Pruned += done.Pruned
+			m.Forgotten += done.Forgotten
 		}
 	}
 	return m, nil
+}
+
+func recycleLapsed(t tx, m *jobqueue.Maintained) (more bool, err error) {
+	m.Recycled, more, err = t.sweep()
+	return more, err
+}
+
+func releaseDue(t tx, m *jobqueue.Maintained) (more bool, err error) {
+	m.Released, err = t.releaseDue(releaseBatch)
+	return m.Released == releaseBatch, err
+}
+
+func pruneAbandoned(t tx, m *jobqueue.Maintained) (more bool, err error) {
+	ids, err := t.numbers("abandoned_due", t.now, int64(pruneBatch))
+	if err != nil || len(ids) == 0 {
+		return false, err
+	}
+	m.Pruned = len(ids)
+	if _, err := t.Exec("abandoned_delete", ids); err != nil {
+		return false, err
+	}
+	_, err = t.Exec("job_delete", ids)
+	return len(ids) == pruneBatch, err
+}
+
+func forget(t tx, m *jobqueue.Maintained) (more bool, err error) {
+	for statement, before := range map[string]int64{
+		"push_forget":  t.now - micros(jobqueue.PushMemory),
+		"root_forget":  t.now - micros(jobqueue.RootMemory),
+		"claim_forget": t.now,
+		"value_forget": t.now,
+	} {
+		n, err := t.Exec(statement, before, int64(forgetBatch))
+		if err != nil {
+			return false, err
+		}
+		m.Forgotten += n
+		more = more || n == forgetBatch
+	}
+	n, err := t.Exec("rate_forget", t.now*1000, int64(forgetBatch))
+	return more || n == forgetBatch, err
 }

@@ -1,6 +1,7 @@
 package queuedb
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -12,6 +13,9 @@ import (
 
 // Pop implements [jobqueue.Backend].
 func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.Want) ([]*jobqueue.Claim, error) {
+	if err := checkTTL(l.TTL); err != nil {
+		return nil, err
+	}
 	started := time.Now()
 	var claims []*jobqueue.Claim
 	var queues found
@@ -58,11 +62,14 @@ func (p *popping) run(l jobqueue.Lease, started time.Time) ([]*jobqueue.Claim, e
 	if _, err := p.sweepIfDue(); err != nil {
 		return nil, err
 	}
+	if _, err := p.releaseDue(releaseFirst); err != nil {
+		return nil, err
+	}
 	short, err := p.take()
-	if err == nil && short {
-		short, err = p.refill()
-		if err == nil && short {
-			_, err = p.take()
+	for round, more := 0, true; err == nil && short && more && round < refillRounds; round++ {
+		var ready int
+		if ready, more, err = p.refill(round == 0); err == nil && ready > 0 {
+			short, err = p.take()
 		}
 	}
 	if err != nil {
@@ -80,68 +87,94 @@ func (p *popping) run(l jobqueue.Lease, started time.Time) ([]*jobqueue.Claim, e
 		return nil, err
 	}
 	ttl := micros(l.TTL)
+	if err := p.firstClaim(ttl); err != nil {
+		return nil, err
+	}
+	if _, err := p.Exec("claim_forget", p.now, int64(forgetFew)); err != nil {
+		return nil, err
+	}
 	_, err = p.Exec("claim_add", l.Token[:], l.Owner, ttl, p.now+ttl, held)
 	return claims, err
 }
 
-// refill makes ready what a Pop must not hide, and reports whether there was any.
-func (p *popping) refill() (bool, error) {
-	recycled, err := p.sweep()
+// firstClaim notes a sweep when there was no claim to sweep. Otherwise
+// the time for which nobody had to sweep would use up the grace of this one.
+func (p *popping) firstClaim(ttl int64) error {
+	swept, live, err := p.sweepState()
+	if gap := p.now - swept; err != nil || live || 0 <= gap && gap <= min(ttl/8, time.Second.Microseconds()) {
+		return err
+	}
+	_, err = p.Exec("sweep_record", p.now)
+	return err
+}
+
+// refill makes ready what a Pop must not hide, and returns how many jobs, and whether there may be more.
+func (p *popping) refill(first bool) (ready int, more bool, err error) {
+	var recycled int
+	if first {
+		recycled, more, err = p.sweep()
+	} else {
+		recycled, more, err = p.lapse()
+	}
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
 	var due due
 	var queues []int64
+	seen := map[int64]struct{}{}
 	for i, w := range p.wants {
-		if id := p.queues[w.Name]; id != 0 && w.ID == "" && len(p.picked[i]) < w.Max && !slices.Contains(queues, id) {
+		id := p.queues[w.Name]
+		if id == 0 || w.ID != "" || len(p.picked[i]) >= w.Max {
+			continue
+		}
+		if _, again := seen[id]; !again {
+			seen[id] = struct{}{}
 			queues = append(queues, id)
 		}
 	}
-	if len(queues) > 0 {
-		n := len(queues)
+	if n := len(queues); n > 0 {
 		err = p.QueryEach("later_due", due.row, queues, column(n, p.now), column(n, int64(releaseBatch)))
 		if err != nil {
-			return false, err
+			return 0, false, err
 		}
 	}
 	due.cut(releaseBatch)
-	return recycled+len(due.ids) > 0, p.release(due)
+	n := len(due.ids)
+	return recycled + n, more || n == releaseBatch, p.release(due)
 }
 
 // take picks jobs until each want is met or its queue is empty, and reports whether one is short.
+// Jobs wanted by id go first, as another want of their queue could do with any other.
 func (p *popping) take() (short bool, err error) {
-	var queues, limits []int64
-	var places []int
 	byID := false
 	for i, w := range p.wants {
-		id := p.queues[w.Name]
-		switch need := w.Max - len(p.picked[i]); {
-		case w.ID != "":
-			byID = byID || len(p.picked[i]) == 0
-		case id == 0:
-			short = short || need > 0
-		case slices.Contains(queues, id):
-			// The order of two wants of one queue must be kept, so the first is met before.
-			if err := p.takeFrom(queues, limits, places); err != nil {
-				return false, err
-			}
-			queues, limits, places = nil, nil, nil
-			if need > 0 {
-				queues, limits, places = append(queues, id), append(limits, int64(need)), append(places, i)
-			}
-		default:
-			if need > 0 {
-				queues, limits, places = append(queues, id), append(limits, int64(need)), append(places, i)
-			}
-		}
-	}
-	if err := p.takeFrom(queues, limits, places); err != nil {
-		return false, err
+		byID = byID || w.ID != "" && len(p.picked[i]) == 0
 	}
 	if byID {
 		if err := p.takeNamed(); err != nil {
 			return false, err
 		}
+	}
+	var queues, limits []int64
+	place := map[int64]int{} // of the want by queue
+	for i, w := range p.wants {
+		id, need := p.queues[w.Name], w.Max-len(p.picked[i])
+		if id == 0 || w.ID != "" || need <= 0 {
+			continue
+		}
+		if _, again := place[id]; again {
+			// The order of two wants of one queue must be kept, so the first is met before.
+			if err := p.takeFrom(queues, limits, place); err != nil {
+				return false, err
+			}
+			queues, limits = nil, nil
+			clear(place)
+		}
+		place[id] = i
+		queues, limits = append(queues, id), append(limits, int64(need))
+	}
+	if err := p.takeFrom(queues, limits, place); err != nil {
+		return false, err
 	}
 	for i, w := range p.wants {
 		most := w.Max
@@ -153,25 +186,24 @@ func (p *popping) take() (short bool, err error) {
 	return short, nil
 }
 
-// takeFrom picks from distinct queues.
-func (p *popping) takeFrom(queues, limits []int64, places []int) error {
+// takeFrom picks from distinct queues for the wants at their places.
+func (p *popping) takeFrom(queues, limits []int64, place map[int64]int) error {
 	if len(queues) == 0 {
 		return nil
 	}
-	k := 0
 	var taken, lasts []int64
 	err := p.QueryEach("ready_take", func(scan Scan) error {
 		var queue, position, job int64
 		if err := scan(&queue, &position, &job); err != nil {
 			return err
 		}
+		i := place[queue]
 		if n := len(taken); n == 0 || taken[n-1] != queue {
-			k = slices.Index(queues, queue)
 			taken, lasts = append(taken, queue), append(lasts, position)
-			p.picked[places[k]] = slices.Grow(p.picked[places[k]], int(min(limits[k], 1000)))
+			p.picked[i] = slices.Grow(p.picked[i], min(p.wants[i].Max-len(p.picked[i]), 1000))
 		}
 		lasts[len(lasts)-1] = position
-		p.picked[places[k]] = append(p.picked[places[k]], job)
+		p.picked[i] = append(p.picked[i], job)
 		return nil
 	}, queues, limits)
 	if err != nil || len(taken) == 0 {
@@ -183,8 +215,8 @@ func (p *popping) takeFrom(queues, limits []int64, places []int) error {
 // takeNamed picks the jobs that are wanted by id.
 func (p *popping) takeNamed() error {
 	var ids Numbers
-	for _, w := range p.wants {
-		if id := parseID(w.ID); id != 0 {
+	for i, w := range p.wants {
+		if id := parseID(w.ID); id != 0 && len(p.picked[i]) == 0 {
 			ids = append(ids, id)
 		}
 	}
@@ -198,9 +230,9 @@ func (p *popping) takeNamed() error {
 		if id == 0 || len(p.picked[i]) > 0 {
 			continue
 		}
-		k := slices.IndexFunc(places, func(s place) bool { return s.id == id && s.queue == p.queues[w.Name] })
+		k, found := slices.BinarySearchFunc(places, id, func(s place, id int64) int { return cmp.Compare(s.id, id) })
 		switch {
-		case k < 0:
+		case !found || places[k].taken || places[k].queue != p.queues[w.Name]:
 			continue
 		case places[k].since != 0:
 			ready = append(ready, id)
@@ -210,7 +242,7 @@ func (p *popping) takeNamed() error {
 			continue
 		}
 		p.picked[i] = Numbers{id}
-		places[k].id = 0
+		places[k].taken = true
 	}
 	if len(ready) > 0 {
 		if _, err := p.Exec("ready_delete", ready); err != nil {

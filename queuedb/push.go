@@ -43,6 +43,9 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 		if a, err = p.run(queues); err != nil {
 			return err
 		}
+		if _, err = t.Exec("push_forget", t.now-micros(jobqueue.PushMemory), int64(forgetFew)); err != nil {
+			return err
+		}
 		_, err = t.Exec("push_add", id[:], t.now, a.encode())
 		return err
 	})

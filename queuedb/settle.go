@@ -2,6 +2,7 @@ package queuedb
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,9 @@ func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (los
 	var tokens []uuid.UUID
 	seen := map[uuid.UUID]struct{}{}
 	for i := range outcomes {
+		if do := outcomes[i].Do; do < jobqueue.ActionDone || do > jobqueue.ActionAbandon {
+			return nil, fmt.Errorf("%w: settle: there is no action %d", jobqueue.ErrInvalid, uint8(do))
+		}
 		token := outcomes[i].Claim.Token
 		if i > 0 && token == tokens[len(tokens)-1] {
 			continue
@@ -151,6 +155,9 @@ func cut(s string) string {
 func (b *Backend) Extend(ctx context.Context, ttl time.Duration, tokens ...uuid.UUID) (lost []uuid.UUID, err error) {
 	if len(tokens) == 0 {
 		return nil, nil
+	}
+	if err := checkTTL(ttl); err != nil {
+		return nil, err
 	}
 	rows := make([][]byte, len(tokens))
 	for i := range tokens {

@@ -1,10 +1,9 @@
 package queuedb
 
 import (
+	"cmp"
 	"slices"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 func (t tx) sweepState() (swept int64, live bool, err error) {
@@ -23,37 +22,39 @@ func (t tx) sweepIfDue() (recycled int, err error) {
 	if err != nil || !due {
 		return 0, err
 	}
-	return t.sweep()
+	recycled, _, err = t.sweep()
+	return recycled, err
 }
 
 // sweep gives back what claims hold whose lease has ended, a bounded number
-// of claims, and returns how many jobs that were.
-func (t tx) sweep() (recycled int, err error) {
+// of claims, and returns how many jobs that were and whether there may be more.
+func (t tx) sweep() (recycled int, more bool, err error) {
 	swept, live, err := t.sweepState()
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	gap := t.now - swept
 	if !live && 0 <= gap && gap < time.Second.Microseconds() {
 		// Nothing can depend on it; an idle store is left alone.
-		return 0, nil
+		return 0, false, nil
 	}
 	if live {
 		if _, err := t.Exec("claim_renew", t.now, gap); err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		if _, err := t.Exec("claim_cut", t.now); err != nil {
-			return 0, err
+			return 0, false, err
 		}
-		if recycled, err = t.lapse(); err != nil {
-			return 0, err
+		if recycled, more, err = t.lapse(); err != nil {
+			return 0, false, err
 		}
 	}
 	_, err = t.Exec("sweep_record", t.now)
-	return recycled, err
+	return recycled, more, err
 }
 
-func (t tx) lapse() (recycled int, err error) {
+// lapse is sweep for one that has just been.
+func (t tx) lapse() (recycled int, more bool, err error) {
 	type ended struct{ token, settled []byte }
 	var claims []ended
 	var ids []int64
@@ -65,19 +66,16 @@ func (t tx) lapse() (recycled int, err error) {
 		return err
 	}, t.now, int64(lapseBatch))
 	if err != nil || len(claims) == 0 {
-		return 0, err
+		return 0, false, err
 	}
 	for _, c := range claims {
-		token, err := uuid.FromBytes(c.token)
-		if err != nil {
-			return 0, err
-		}
-		if err := t.endClaim(token, c.settled); err != nil {
-			return 0, err
+		if err := t.endClaim(c.token, c.settled); err != nil {
+			return 0, false, err
 		}
 	}
 	n := len(ids)
-	return n, t.putBackWith(make([]int64, n), column(n, int64(1)), make([]string, n), ids, column(n, t.now))
+	err = t.putBackWith(make([]int64, n), column(n, int64(1)), make([]string, n), ids, column(n, t.now))
+	return n, len(claims) == lapseBatch, err
 }
 
 // due are delayed jobs whose time has come.
@@ -98,9 +96,9 @@ func (d *due) cut(n int) {
 	}
 	slices.SortFunc(order, func(i, j int) int {
 		if d.releases[i] != d.releases[j] {
-			return int(d.releases[i] - d.releases[j])
+			return cmp.Compare(d.releases[i], d.releases[j])
 		}
-		return int(d.ids[i] - d.ids[j])
+		return cmp.Compare(d.ids[i], d.ids[j])
 	})
 	order = order[:min(n, len(order))]
 	ids, releases := make([]int64, len(order)), make([]int64, len(order))
@@ -108,6 +106,16 @@ func (d *due) cut(n int) {
 		ids[k], releases[k] = d.ids[i], d.releases[i]
 	}
 	d.ids, d.releases = ids, releases
+}
+
+// releaseDue makes ready up to n jobs of any queue that are due, those that have been for longest.
+func (t tx) releaseDue(n int) (released int, err error) {
+	var d due
+	if err := t.Query("later_due_any", d.row, t.now, int64(n)); err != nil {
+		return 0, err
+	}
+	d.cut(n)
+	return len(d.ids), t.release(d)
 }
 
 func (t tx) release(d due) error {

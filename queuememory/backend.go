@@ -21,6 +21,7 @@ package queuememory
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -38,8 +39,13 @@ type instant int64
 
 func (t instant) time() time.Time             { return time.UnixMicro(int64(t)).UTC() }
 func (t instant) add(d time.Duration) instant { return t + instant(d/time.Microsecond) }
-func (t instant) sub(u instant) time.Duration { return time.Duration(t-u) * time.Microsecond }
 func instantOf(t time.Time) instant           { return instant(t.UnixMicro()) }
+
+// sub returns t-u, or the longest duration there is.
+func (t instant) sub(u instant) time.Duration {
+	const most = math.MaxInt64 / 1000
+	return time.Duration(max(-most, min(t-u, most))) * time.Microsecond
+}
 
 // A Backend is a [jobqueue.Backend] in memory. It also is a [jobqueue.Waiter], a
 // [jobqueue.Control] and a [jobqueue.Limiter].

@@ -2,6 +2,7 @@ package queuememory
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -36,6 +37,9 @@ type pick struct {
 
 // Pop implements [jobqueue.Backend].
 func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.Want) ([]*jobqueue.Claim, error) {
+	if err := checkTTL(l.TTL); err != nil {
+		return nil, err
+	}
 	// A lease begins at a whole microsecond, which may be a moment before now.
 	started := time.Now().Add(-time.Microsecond)
 	now, err := b.begin(ctx)
@@ -47,10 +51,13 @@ func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.W
 		return b.again(c, started, now), nil
 	}
 	b.sweepIfDue(now)
+	b.release(now)
 	var picks []pick
 	taken := make([]int, len(wants))
-	if b.take(wants, taken, &picks) && b.sweep(now)+b.release(now) > 0 {
+	if b.take(wants, taken, &picks) && b.sweep(now) > 0 {
 		b.take(wants, taken, &picks)
+	}
+	if len(wants) > 1 {
 		slices.SortStableFunc(picks, func(x, y pick) int { return x.want - y.want })
 	}
 	if len(picks) == 0 {
@@ -61,6 +68,10 @@ func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.W
 		c.jobs[i] = p.job
 		p.job.claim = c
 	}
+	if len(b.leases.items) == 0 {
+		// The time for which nobody had to sweep must not use up the grace of this claim.
+		b.lastSweep = now
+	}
 	b.lease(c.ttl, now)
 	b.claims[c.token] = c
 	b.leases.push(c)
@@ -68,15 +79,21 @@ func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.W
 }
 
 // take picks jobs until each want is met or its queue is empty, and reports whether one is short.
+// Jobs wanted by id go first, as another want of their queue could do with any other.
 func (b *Backend) take(wants []jobqueue.Want, taken []int, picks *[]pick) (short bool) {
 	for i, w := range wants {
+		if w.ID == "" {
+			continue
+		}
+		if j := b.waitingJob(w); j != nil && taken[i] == 0 {
+			b.pick(j)
+			taken[i]++
+			*picks = append(*picks, pick{j, i})
+		}
+		short = short || taken[i] == 0
+	}
+	for i, w := range wants {
 		if w.ID != "" {
-			if j := b.waitingJob(w); j != nil && taken[i] == 0 {
-				b.pick(j)
-				taken[i]++
-				*picks = append(*picks, pick{j, i})
-			}
-			short = short || taken[i] == 0
 			continue
 		}
 		q := b.queues[w.Name]
@@ -92,6 +109,13 @@ func (b *Backend) take(wants []jobqueue.Want, taken []int, picks *[]pick) (short
 		short = short || taken[i] < w.Max
 	}
 	return short
+}
+
+func checkTTL(ttl time.Duration) error {
+	if ttl < time.Millisecond {
+		return fmt.Errorf("%w: lease of %v is shorter than a millisecond", jobqueue.ErrInvalid, ttl)
+	}
+	return nil
 }
 
 // pick takes j out of its queue.

@@ -2,6 +2,7 @@ package queuememory
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,11 @@ import (
 
 // Settle implements [jobqueue.Backend].
 func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (lost []*jobqueue.Claim, err error) {
+	for i := range outcomes {
+		if do := outcomes[i].Do; do < jobqueue.ActionDone || do > jobqueue.ActionAbandon {
+			return nil, fmt.Errorf("%w: settle: there is no action %d", jobqueue.ErrInvalid, uint8(do))
+		}
+	}
 	now, err := b.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -121,6 +127,9 @@ func cut(s string) string {
 
 // Extend implements [jobqueue.Backend].
 func (b *Backend) Extend(ctx context.Context, ttl time.Duration, tokens ...uuid.UUID) (lost []uuid.UUID, err error) {
+	if err := checkTTL(ttl); err != nil && len(tokens) > 0 {
+		return nil, err
+	}
 	now, err := b.begin(ctx)
 	if err != nil {
 		return nil, err

@@ -37,7 +37,7 @@ func (b *Backend) renew(gap time.Duration, now instant) {
 		case !c.graced && gap > c.ttl/2:
 			c.graced = true
 			c.expires = now.add(c.ttl)
-		case c.expires.sub(now) > 2*c.ttl:
+		case c.expires.sub(now)/2 > c.ttl:
 			c.expires = now.add(c.ttl)
 		default:
 			continue

@@ -47,6 +47,7 @@ var subjects = []struct {
 	{"delete", deleteRules},
 	{"requeue", requeueRules},
 	{"maintain", maintainRules},
+	{"bounds", boundRules},
 	{"names", nameRules},
 	{"params", paramRules},
 	{"concurrent", concurrentRules},
