@@ -53,7 +53,10 @@ func JobCtl(app App) *cobra.Command {
 }
 
 func (e *env) jobctl() []*cobra.Command {
-	return []*cobra.Command{e.push(), e.show(), e.list(), e.delete(), e.requeue(), e.runOne(), e.migrate()}
+	return []*cobra.Command{
+		e.push(), e.show(), e.list(), e.delete(), e.requeue(), e.runOne(), e.pause(), e.resume(), e.runners(), e.why(),
+		e.migrate(),
+	}
 }
 
 func (e *env) root(name, short string) *cobra.Command {

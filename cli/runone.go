@@ -110,6 +110,9 @@ func (o *single) queued(ctx context.Context, label string) error {
 		return err
 	}
 	if len(claims) == 0 {
+		if p, err := o.s.pausing(ctx, entry.Name); err != nil || len(p) > 0 {
+			return errors.Join(err, pausedError(label, p))
+		}
 		return fmt.Errorf("job %s is %v and cannot be claimed; a newer root may have superseded it, or its tries are used up", label, entry.State)
 	}
 	c := claims[0]

@@ -22,7 +22,8 @@ func (e *env) show() *cobra.Command {
 		Long: `Show how many jobs are ready, delayed, claimed and abandoned, and how long the oldest
 ready one has been so: in all, and with --group for each domain and type.
 
-"no handler" means that this program cannot run the type: its jobs wait for one that can.`,
+"no handler" means that this program cannot run the type: its jobs wait for one that can.
+What is paused is held back until it is resumed.`,
 		Args: noArgs,
 		RunE: nil,
 	}
@@ -34,14 +35,22 @@ ready one has been so: in all, and with --group for each domain and type.
 		if err != nil {
 			return err
 		}
+		pauses, err := s.Pauses(ctx)
+		if err != nil {
+			return err
+		}
+		pauses = slices.DeleteFunc(pauses, func(p jobqueue.Pause) bool { return !touches(p, f) })
+		for i := range rows {
+			rows[i].pausedBy(pauses)
+		}
 		sum := total(rows)
 		switch out := c.OutOrStdout(); {
 		case asJSON:
-			return showJSON(out, rows, sum)
+			return showJSON(out, rows, sum, pauses)
 		case group:
 			return showTable(out, rows, sum)
 		default:
-			return showTotal(out, rows, sum)
+			return showTotal(out, rows, sum, pauses)
 		}
 	})
 	return c
@@ -63,6 +72,33 @@ type row struct {
 	Abandoned int     `json:"abandoned"`
 	Oldest    float64 `json:"oldest"` // seconds
 	NoHandler bool    `json:"noHandler"`
+
+	Paused []shownPause `json:"paused,omitempty"`
+}
+
+// touches reports whether a pause may hold back what f matches.
+func touches(p jobqueue.Pause, f jobqueue.Filter) bool {
+	return (p.Domain == "" || f.Domain == "" || p.Domain == f.Domain) && (p.Type == "" || f.Type == "" || p.Type == f.Type)
+}
+
+func (r *row) pausedBy(pauses []jobqueue.Pause) {
+	for _, p := range pauses {
+		if p.Covers(jobqueue.Name{Domain: r.Domain, Type: r.Type}) {
+			r.Paused = append(r.Paused, shownPause(p))
+		}
+	}
+}
+
+// note says what else there is to say of a queue.
+func (r *row) note() string {
+	var notes []string
+	if r.NoHandler {
+		notes = append(notes, "no handler")
+	}
+	for _, p := range r.Paused {
+		notes = append(notes, fmt.Sprintf("paused by %s: %s", escape(p.By), escape(p.Reason)))
+	}
+	return strings.Join(notes, "; ")
 }
 
 // rows counts every store, so that jobs whose type is routed elsewhere by now are seen too.
@@ -121,7 +157,7 @@ func total(rows []row) row {
 	return sum
 }
 
-func showTotal(w io.Writer, rows []row, sum row) error {
+func showTotal(w io.Writer, rows []row, sum row, pauses []jobqueue.Pause) error {
 	if _, err := fmt.Fprintf(w, "ready %d, delayed %d, claimed %d, abandoned %d, oldest %s\n",
 		sum.Ready, sum.Delayed, sum.Claimed, sum.Abandoned, sum.oldest()); err != nil {
 		return err
@@ -133,22 +169,24 @@ func showTotal(w io.Writer, rows []row, sum row) error {
 		}
 	}
 	slices.Sort(types)
-	if types = slices.Compact(types); len(types) == 0 {
-		return nil
+	if types = slices.Compact(types); len(types) > 0 {
+		if _, err := fmt.Fprintf(w, "no handler: %s\n", enumerate(types)); err != nil {
+			return err
+		}
 	}
-	_, err := fmt.Fprintf(w, "no handler: %s\n", enumerate(types))
-	return err
+	for _, p := range pauses {
+		if _, err := fmt.Fprintf(w, "paused: %s\n", pauseLine(p)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func showTable(w io.Writer, rows []row, sum row) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "DOMAIN\tTYPE\tREADY\tDELAYED\tCLAIMED\tABANDONED\tOLDEST\t")
 	line := func(domain, typ string, r row) {
-		note := ""
-		if r.NoHandler {
-			note = "no handler"
-		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", domain, typ, r.Ready, r.Delayed, r.Claimed, r.Abandoned, r.oldest(), note)
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", domain, typ, r.Ready, r.Delayed, r.Claimed, r.Abandoned, r.oldest(), r.note())
 	}
 	for _, r := range rows {
 		line(jobqueue.EscapeName(r.Domain), jobqueue.EscapeName(r.Type), r)
@@ -157,9 +195,10 @@ func showTable(w io.Writer, rows []row, sum row) error {
 	return t.Flush()
 }
 
-func showJSON(w io.Writer, rows []row, sum row) error {
+func showJSON(w io.Writer, rows []row, sum row, pauses []jobqueue.Pause) error {
 	return printJSON(w, struct {
-		Queues []row `json:"queues"`
-		Total  row   `json:"total"`
-	}{rows, sum}, "  ")
+		Queues []row        `json:"queues"`
+		Total  row          `json:"total"`
+		Pauses []shownPause `json:"pauses"`
+	}{rows, sum, shownPauses(pauses)}, "  ")
 }
