@@ -34,8 +34,19 @@
 //	keep         how long an abandoned job is kept; or forever
 //	backoff      first and most: the wait after the first failure, and the longest
 //	throttle     work items a second; 0 is no limit
-//	handler      exec: list of a program and its arguments
+//	handler      what runs the jobs: exec or http, see below
 //	exclude      types only: whether runners leave the type out unless it is asked for
+//
+// handler takes either exec or http:
+//
+//	exec         list of a program and its arguments
+//	env          NAME: value, added to the environment of the program
+//	memory       address space that each of its processes may have, such as 512M
+//	jsonl        whether the program stays, and reads a line for each job
+//	restart      with jsonl, when to start a new one: after so many jobs, or with more memory
+//	http         url, headers, tokenFile, hmacFile; connect and timeout, how long these may take
+//
+// What they do is said of [handler.Program] and [handler.Endpoint].
 //
 // Each field of a type's policy comes from the first that says something
 // of it: types, default, the program's [jobqueue.Registry], the

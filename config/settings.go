@@ -1,8 +1,6 @@
 package config
 
 import (
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
@@ -22,7 +20,7 @@ type settings struct {
 	keep     *time.Duration
 	backoff  func(attempt int) time.Duration
 	throttle *float64
-	exec     []string
+	handler  func(typ string) jobqueue.Job
 }
 
 func (r *reader) settings(n ast.Node, what string) settings {
@@ -43,7 +41,7 @@ func (r *reader) settings(n ast.Node, what string) settings {
 		"keep":     func(n ast.Node) { s.keep = r.duration(n, of("keep"), "forever") },
 		"backoff":  func(n ast.Node) { s.backoff = r.backoff(n, of("backoff")) },
 		"throttle": func(n ast.Node) { s.throttle = r.rate(n, of("throttle")) },
-		"handler":  func(n ast.Node) { s.exec = r.handler(n, of("handler")) },
+		"handler":  func(n ast.Node) { s.handler = r.handler(n, of("handler")) },
 	})
 	return s
 }
@@ -63,27 +61,6 @@ func (r *reader) backoff(n ast.Node, what string) func(int) time.Duration {
 		return nil
 	}
 	return jobqueue.ExponentialBackoff(first, most)
-}
-
-func (r *reader) handler(n ast.Node, what string) (exec []string) {
-	r.section(n, what, section{"exec": func(n ast.Node) {
-		mistakes := len(r.errs)
-		r.list(n, what+".exec", func(n ast.Node) {
-			if v, ok := r.scalar(n, what+".exec"); ok {
-				exec = append(exec, v.text)
-			}
-		})
-		switch {
-		case len(r.errs) > mistakes:
-			exec = nil
-		case len(exec) == 0 || exec[0] == "":
-			r.fail(n, "%s.exec must be a list of a program and its arguments", what)
-			exec = nil
-		case strings.ContainsRune(exec[0], filepath.Separator):
-			exec[0] = r.absolute(exec[0])
-		}
-	}})
-	return exec
 }
 
 // over puts the settings over a policy, field by field.

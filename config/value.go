@@ -175,3 +175,23 @@ func ParseDuration(s string) (time.Duration, error) {
 	}
 	return d, nil
 }
+
+// size reads a number of bytes.
+func (r *reader) size(n ast.Node, what string) int64 {
+	v, ok := r.scalar(n, what)
+	if !ok {
+		return 0
+	}
+	digits, unit := v.text, int64(1)
+	if last := len(v.text) - 1; last >= 0 {
+		if i := strings.IndexByte("KMGT", v.text[last]); i >= 0 {
+			digits, unit = v.text[:last], 1<<(10*(i+1))
+		}
+	}
+	b, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || b < 1 || b > math.MaxInt64/unit {
+		r.fail(n, "%s must be a number of bytes, such as 512M or 2G, not %s", what, v.show())
+		return 0
+	}
+	return b * unit
+}

@@ -47,8 +47,8 @@ const (
 // TLS, but not Timeout or the end of the job's context, which fail the job: see [jobqueue.Fault].
 // Up to 4 KiB of the body are kept as the reason.
 //
-// Redirects are not followed, and proxies of the environment are not used. Connections are kept for
-// other jobs, of each type on its own.
+// Redirects are not followed, and proxies of the environment are not used. Connections are kept
+// for other jobs.
 type Endpoint struct {
 	URL     string            // http or https
 	Headers map[string]string // more headers of each call
