@@ -55,3 +55,19 @@ func (b *Backend) LimitPages(n int) error {
 		return t.(*tx).run(fmt.Sprintf("pragma max_page_count = %d", n))
 	})
 }
+
+// Write runs fn in a transaction.
+func (b *Backend) Write(ctx context.Context, fn func(queuedb.Tx) error) error {
+	return b.store.Write(ctx, false, fn)
+}
+
+// Gone returns how many calls that run have no caller any more.
+func (b *Backend) Gone() (n int) {
+	w := b.store.writer
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.left)
+}
+
+// GroupTime is after how long a transaction takes up no more calls.
+const GroupTime = groupTime

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"database/sql"
+	"errors"
 	"path/filepath"
 	"testing"
 
@@ -44,5 +45,29 @@ func execute(t testing.TB, db *sql.DB, text string, args ...any) {
 	t.Helper()
 	if _, err := db.Exec(text, args...); err != nil {
 		t.Fatalf("%s: %v", text, err)
+	}
+}
+
+// Many may open a new file at once.
+func TestOpenTogether(t *testing.T) {
+	for range 20 {
+		path := newFile(t)
+		errs := make(chan error)
+		const many = 12
+		for range many {
+			go func() {
+				b, err := sqlite.Open(path, &sqlite.Options{Relaxed: true})
+				if err == nil {
+					_, err = b.Counts(t.Context())
+					err = errors.Join(err, b.Close())
+				}
+				errs <- err
+			}()
+		}
+		for range many {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/wikifarm/jobqueue"
 )
@@ -66,7 +67,17 @@ func MigrationStatus(ctx context.Context, path string) (Status, error) {
 	return s, classify(path, err)
 }
 
+// status returns the format of the file at one instant.
 func (c *conn) status(path string) (s Status, err error) {
+	if err := c.run("begin"); err != nil {
+		return s, err
+	}
+	defer c.run("rollback")
+	return c.statusNow(path)
+}
+
+// statusNow is status inside a transaction.
+func (c *conn) statusNow(path string) (s Status, err error) {
 	s.Newest = len(migrations)
 	id, err := c.value("pragma application_id")
 	if err != nil {
@@ -124,7 +135,7 @@ func (c *conn) migrate(ctx context.Context, path string) error {
 	}
 	if s.Format == 0 {
 		// The journal mode is kept in the file and cannot change in a transaction.
-		if err := c.run("pragma journal_mode = wal"); err != nil {
+		if err := patiently(func() error { return c.run("pragma journal_mode = wal") }); err != nil {
 			return err
 		}
 	}
@@ -142,6 +153,16 @@ func (c *conn) migrate(ctx context.Context, path string) error {
 	return s.check(path)
 }
 
+// patiently repeats what SQLite refuses without waiting while another
+// connection changes the journal mode or is the first or the last to use the file.
+func patiently(do func() error) error {
+	for started := time.Now(); ; time.Sleep(turnPause) {
+		if err := do(); !isBusy(err) || time.Since(started) > openPatience {
+			return err
+		}
+	}
+}
+
 // step runs the next migration, unless another process has just done so.
 func (c *conn) step(path string) (err error) {
 	if err := c.run("begin immediate"); err != nil {
@@ -152,7 +173,7 @@ func (c *conn) step(path string) (err error) {
 			c.run("rollback")
 		}
 	}()
-	s, err := c.status(path)
+	s, err := c.statusNow(path)
 	if err != nil {
 		return err
 	}

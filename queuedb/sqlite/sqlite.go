@@ -62,7 +62,7 @@ func Open(path string, o *Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.open(path, synchronous); err != nil {
+	if err := patiently(func() error { return c.open(path, synchronous) }); err != nil {
 		c.close()
 		return nil, classify(path, err)
 	}

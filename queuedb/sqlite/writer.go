@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/wikifarm/jobqueue"
@@ -24,22 +24,15 @@ const walPages = 4000
 var (
 	errClosed = errors.New("backend is closed")
 	errIdle   = errors.New("no call waits any more")
+	errGone   = errors.New("caller has gone")
 )
 
 // A call is one Write that waits for its turn.
 type call struct {
-	fn    func(queuedb.Tx) error
-	state atomic.Int32
-	err   error
-	done  chan struct{}
+	fn   func(queuedb.Tx) error
+	err  error
+	done chan struct{}
 }
-
-// States of a call. Only a call that waits can be withdrawn.
-const (
-	waiting int32 = iota
-	running
-	withdrawn
-)
 
 // A writer runs the writes of this process: all that wait go into one
 // transaction and are answered after its commit.
@@ -55,12 +48,14 @@ type writer struct {
 	mu     sync.Mutex
 	urgent []*call
 	normal []*call
+	left   map[*call]struct{} // calls that run and whose callers have gone
 }
 
 func newWriter(path string, c *conn, t *turn, wrote func()) *writer {
 	w := &writer{
 		path: path, turn: t, conn: c, wrote: wrote,
 		wake: make(chan struct{}, 1), closed: make(chan struct{}), ended: make(chan struct{}),
+		left: map[*call]struct{}{},
 	}
 	go w.loop()
 	return w
@@ -88,17 +83,35 @@ func (w *writer) write(ctx context.Context, urgent bool, fn func(queuedb.Tx) err
 		return c.err
 	case <-w.ended:
 		// The loop may have ended before it saw the call.
-		if c.state.CompareAndSwap(waiting, withdrawn) {
+		if w.withdraw(c) {
 			return fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, errClosed)
 		}
 	case <-ctx.Done():
-		if c.state.CompareAndSwap(waiting, withdrawn) {
+		if w.withdraw(c) {
 			return gone(ctx)
 		}
 	}
 	// It runs, so its answer comes soon, and until then fn uses what the caller gave it.
 	<-c.done
+	if c.err == errGone {
+		return gone(ctx)
+	}
 	return c.err
+}
+
+// withdraw takes a call out of the line, and reports whether it was there.
+// One that runs stays out of it from then on.
+func (w *writer) withdraw(c *call) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, line := range []*[]*call{&w.urgent, &w.normal} {
+		if i := slices.Index(*line, c); i >= 0 {
+			*line = slices.Delete(*line, i, i+1)
+			return true
+		}
+	}
+	w.left[c] = struct{}{}
+	return false
 }
 
 func gone(ctx context.Context) error {
@@ -113,9 +126,8 @@ func (w *writer) next() (group []*call) {
 		for len(*line) > 0 && len(group) < groupMost {
 			c := (*line)[0]
 			(*line)[0] = nil
-			if *line = (*line)[1:]; c.state.CompareAndSwap(waiting, running) {
-				group = append(group, c)
-			}
+			*line = (*line)[1:]
+			group = append(group, c)
 		}
 	}
 	return group
@@ -125,9 +137,15 @@ func (w *writer) next() (group []*call) {
 func (w *writer) unstarted(group []*call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, c := range group {
-		c.state.Store(waiting)
-	}
+	group = slices.DeleteFunc(slices.Clone(group), func(c *call) bool {
+		_, left := w.left[c]
+		if left {
+			c.err = errGone
+			close(c.done)
+		}
+		return left
+	})
+	clear(w.left)
 	w.normal = append(group, w.normal...)
 }
 
@@ -135,14 +153,7 @@ func (w *writer) unstarted(group []*call) {
 func (w *writer) waits() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, line := range [][]*call{w.urgent, w.normal} {
-		for _, c := range line {
-			if c.state.Load() == waiting {
-				return true
-			}
-		}
-	}
-	return false
+	return len(w.urgent)+len(w.normal) > 0
 }
 
 func (w *writer) loop() {
