@@ -27,12 +27,14 @@ type job struct {
 	hand    *hand
 	typ     *jobType
 	work    jobqueue.Job // if it had to be decoded before its turn
+	flaw    error        // why that failed, or what was worse than failing
 	ctx     jobContext
 	outcome jobqueue.Outcome
 	early   chan bool // at most once: whether the early settlement is confirmed
 	started time.Time
 	took    time.Duration // 0 if it did not run
 	snoozed bool
+	fault   bool // its handler is at fault
 	state   atomic.Uint32
 	lost    atomic.Bool // its claim was lost while it ran
 }

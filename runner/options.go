@@ -59,7 +59,8 @@ type Options struct {
 	Middleware func(ctx context.Context, job jobqueue.Job, next func(context.Context) error) error
 
 	// OnStart is called before a job runs and OnEnd after it ran and before it is settled,
-	// from many goroutines at once. They must return soon.
+	// from many goroutines at once. They must return soon. A panic of OnStart fails the job,
+	// one of OnEnd is logged.
 	OnStart func(c *jobqueue.Claim)
 	OnEnd   func(e Ended)
 

@@ -34,7 +34,7 @@ type Result struct {
 	Backoffs map[string]time.Time // the types that were throttled last, and until when
 	Faults   map[string]string    // the types that rested last because their handler is at fault, and why
 	Elapsed  time.Duration        // how long Run took
-	Stuck    []*jobqueue.Claim    // jobs that ignored the end of their context, and may run still
+	Stuck    []*jobqueue.Claim    // jobs that ignored the end of their context and still ran when Run returned
 	Err      error                // with ReadOnly, NonePossible, HandlerFault and Exception
 }
 
@@ -83,7 +83,6 @@ func (r *Result) String() string {
 type tally struct {
 	mu     sync.Mutex
 	counts Counts
-	stuck  []*jobqueue.Claim
 }
 
 func (t *tally) add(f func(c *Counts)) {

@@ -35,10 +35,10 @@ func Run(ctx context.Context, g *jobqueue.Group, reg *jobqueue.Registry, o *Opti
 	r := newRun(g, reg, o)
 	begin := time.Now()
 	reason, err := r.run(ctx)
-	res := &Result{Reached: reason, Err: err, Elapsed: time.Since(begin), Backoffs: r.fetcher.backoffs(), Faults: r.fetcher.faults()}
+	res := &Result{Reached: reason, Err: err, Elapsed: time.Since(begin), Backoffs: r.fetcher.backoffs(), Faults: r.fetcher.faults(), Stuck: r.stuck()}
 	r.tally.mu.Lock()
 	defer r.tally.mu.Unlock()
-	res.Counts, res.Stuck = r.tally.counts, r.tally.stuck
+	res.Counts = r.tally.counts
 	if n := res.Counts.Unsettled; n > 0 {
 		r.log.Error("results were not recorded: these jobs run again when their leases end", "jobs", n)
 	}
@@ -72,6 +72,7 @@ type run struct {
 	claimed int64                    // claims so far; the fetcher's
 	unrun   atomic.Int64             // of these, such as were given back or lost before they ran
 	ran     atomic.Int64             // runs that have ended
+	unsure  atomic.Int64             // workers that wait until their job is settled, to run it then
 
 	background sync.WaitGroup
 	bg         context.Context // of what goes on besides: beaters, watch, waiters, maintenance
@@ -226,6 +227,7 @@ func (r *run) leave() {
 			r.tally.add(func(c *Counts) { c.Unsettled++ })
 		} else if j.state.CompareAndSwap(sure, left) {
 			r.strand(j.claim)
+			r.tally.add(func(c *Counts) { c.Failed++ })
 		}
 	}
 }

@@ -119,10 +119,7 @@ func (f *fetcher) throttle(jobs []*job) []*job {
 			kept = append(kept, j)
 			continue
 		}
-		items := 1
-		if work, err := f.r.decode(j); err == nil {
-			j.work, items = work, workItems(work)
-		}
+		items := f.r.measure(j)
 		gated = append(gated, j)
 		charges = append(charges, jobqueue.Charge{Key: g.key, Items: float64(max(items, 0)), PerSecond: g.rate})
 	}

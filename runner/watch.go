@@ -85,31 +85,20 @@ func (w *watch) giveUp(j *job) {
 	}
 	r := w.r
 	j.took = time.Since(j.started)
-	r.ran.Add(1)
-	r.pool.block(+1)
 	r.strand(j.claim)
-	err := fmt.Errorf("%w: %v, and its end was ignored", ErrTimeout, j.typ.policy.Timeout)
-	s := j.hand.beater.s
-	switch {
-	case early:
-		r.ended(j, err, jobqueue.ActionAbandon)
-		r.tally.add(func(c *Counts) { c.Failed++ })
-	case j.lost.Load():
-		r.ended(j, jobqueue.ErrNotClaimed, 0)
-		r.tally.add(func(c *Counts) { c.Lost++ })
-		j.hand.letGo(1)
-		s.drop(1)
-	default:
-		j.outcome = s.group.Outcome(j.claim, err)
-		r.ended(j, err, j.outcome.Do)
-		s.settler.add(r.o.Workers, j)
-	}
-}
-
-// strand notes a job that ignores the end of its context.
-func (r *run) strand(c *jobqueue.Claim) {
-	r.tally.mu.Lock()
-	r.tally.stuck = append(r.tally.stuck, c)
-	r.tally.mu.Unlock()
-	r.log.Error("job ignores the end of its context", claimAttrs(c)...)
+	// On a goroutine that what is called may end.
+	r.background.Go(func() {
+		defer r.pool.block(+1) // last: the run may end as soon as no other worker is busy
+		defer r.conclude(r.o.Workers, j)
+		if !early && j.lost.Load() {
+			j.outcome = jobqueue.Outcome{}
+			r.tell(j, jobqueue.ErrNotClaimed, 0)
+			return
+		}
+		f := r.judge(j, fmt.Errorf("%w: %v, and its end was ignored", ErrTimeout, j.typ.policy.Timeout))
+		if early {
+			j.outcome.Do = jobqueue.ActionAbandon
+		}
+		r.tell(j, f, j.outcome.Do)
+	})
 }

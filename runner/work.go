@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -20,30 +18,43 @@ var (
 	ErrStopped = errors.New("the runner is stopping") // Options.Grace is over, or Options.Abort
 )
 
-var errGoexit = errors.New("the job called runtime.Goexit")
-
 // A worker runs one job at a time.
 type worker struct {
 	r       *run
 	id      int
 	batch   *batch
 	current atomic.Pointer[job] // for those who cancel
+	at      *job                // for the next goroutine, should the job's code end this one
 }
 
 // loop runs jobs until the pool is closed.
 func (w *worker) loop() {
+	over := false
 	defer func() {
-		// A job that called runtime.Goexit takes this goroutine with it.
-		if j := w.current.Load(); j != nil {
-			w.ran(j, errGoexit)
+		if !over {
+			// What called runtime.Goexit took the goroutine with it.
 			go w.loop()
 			return
 		}
 		w.r.pool.leave()
 	}()
+	if j := w.at; j != nil {
+		w.resume(j)
+	}
 	for j := w.next(); j != nil; j = w.next() {
 		w.do(j)
 	}
+	over = true
+}
+
+// resume goes on with a job whose code ended the goroutine, as with one that failed.
+func (w *worker) resume(j *job) {
+	if j.state.Load() == waiting {
+		j.flaw = errGoexit
+		w.do(j)
+		return
+	}
+	w.ran(j, errGoexit)
 }
 
 func (w *worker) next() *job {
@@ -70,6 +81,7 @@ func (w *worker) do(j *job) {
 		w.r.giveBack(w.id, j, 0)
 		return
 	}
+	w.at = j
 	job, err := w.r.decode(j)
 	if errors.Is(err, jobqueue.ErrUnknownType) {
 		w.r.giveBack(w.id, j, 0)
@@ -96,7 +108,13 @@ func (w *worker) do(j *job) {
 	}
 	w.r.watch.expect(j.ctx.deadline)
 	if f := w.r.o.OnStart; f != nil {
-		f(j.claim)
+		bad := guard(func() error {
+			f(j.claim)
+			return nil
+		})
+		if err == nil {
+			err = bad
+		}
 	}
 	if err == nil {
 		err = w.call(j, job)
@@ -106,8 +124,8 @@ func (w *worker) do(j *job) {
 
 // decode makes the job of a claim, unless that was done.
 func (r *run) decode(j *job) (job jobqueue.Job, err error) {
-	if j.work != nil {
-		return j.work, nil
+	if j.work != nil || j.flaw != nil {
+		return j.work, j.flaw
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -117,15 +135,18 @@ func (r *run) decode(j *job) (job jobqueue.Job, err error) {
 	return r.reg.Job(j.claim)
 }
 
-func panicked(p any) error { return fmt.Errorf("panic: %v\n%s", p, debug.Stack()) }
-
 // settleFirst settles a job as done before it runs, and reports whether that is certain.
 func (w *worker) settleFirst(j *job) bool {
 	j.early = make(chan bool, 1)
 	j.outcome = jobqueue.Outcome{Claim: j.claim, Do: jobqueue.ActionDone}
 	j.state.Store(sure)
 	j.hand.beater.s.settler.add(w.id, j)
-	if !<-j.early {
+	w.r.unsure.Add(1)
+	ok := <-j.early
+	w.r.unsure.Add(-1)
+	w.r.wake()
+	if !ok {
+		j.state.Store(dropped)
 		w.r.unrun.Add(1)
 		return false
 	}
@@ -149,6 +170,7 @@ func (w *worker) call(j *job, job jobqueue.Job) (err error) {
 // ran decides what becomes of a job that has run.
 func (w *worker) ran(j *job, err error) {
 	w.current.Store(nil)
+	w.at = nil
 	took := max(time.Since(j.started), 1)
 	cause := j.ctx.endCause()
 	j.ctx.end(context.Canceled)
@@ -164,83 +186,32 @@ func (w *worker) ran(j *job, err error) {
 	if j.typ.each.Load() == 0 {
 		observe(&j.typ.each, int64(took)) // the settler does the rest
 	}
-	if err != nil && errors.Is(cause, ErrTimeout) {
+	// Deferred, as functions that are called on the way may end the goroutine.
+	defer w.r.conclude(w.id, j)
+	switch {
+	case !early && j.lost.Load():
+		j.outcome = jobqueue.Outcome{}
+		w.r.tell(j, jobqueue.ErrNotClaimed, 0)
+		return
+	case err == nil:
+		j.outcome = jobqueue.Outcome{Claim: j.claim, Do: jobqueue.ActionDone}
+		w.r.learn(j, nil, jobqueue.ActionDone)
+		w.r.tell(j, nil, jobqueue.ActionDone)
+		return
+	case errors.Is(cause, ErrTimeout):
 		// Not wrapped: a job out of time fails, whatever it asks for.
 		err = fmt.Errorf("%w: %v: %v", ErrTimeout, j.typ.policy.Timeout, err)
 	}
-	fault := err != nil && errors.Is(err, jobqueue.ErrFault)
-	if fault && !early {
-		w.r.unrun.Add(1)
-	} else {
-		w.r.ran.Add(1)
-	}
+	f := w.r.judge(j, err)
 	switch {
 	case early:
-		w.r.learn(j, err, earlyAction(err))
-		observe(&j.typ.each, int64(j.took))
-		w.r.ended(j, err, earlyAction(err))
-		w.r.tally.add(func(c *Counts) {
-			if err == nil {
-				c.Done++
-			} else {
-				c.Failed++
-			}
-		})
-		w.r.wake()
-		return
-	case j.lost.Load():
-		w.r.ended(j, jobqueue.ErrNotClaimed, 0)
-		w.r.tally.add(func(c *Counts) { c.Lost++ })
-		j.hand.letGo(1)
-		j.hand.beater.s.drop(1)
-		return
-	}
-	s := j.hand.beater.s
-	j.outcome = s.group.Outcome(j.claim, err)
-	j.snoozed = j.outcome.Do == jobqueue.ActionGiveBack && !fault
-	if err != nil && errors.Is(cause, ErrStopped) && j.outcome.Do != jobqueue.ActionGiveBack {
+		j.outcome.Do = jobqueue.ActionAbandon
+		w.r.learn(j, f, jobqueue.ActionAbandon)
+	case errors.Is(cause, ErrStopped) && j.outcome.Do != jobqueue.ActionGiveBack:
 		j.outcome = jobqueue.Outcome{Claim: j.claim, Do: jobqueue.ActionGiveBack}
-	} else {
-		w.r.learn(j, err, j.outcome.Do)
+	default:
+		j.snoozed = j.outcome.Do == jobqueue.ActionGiveBack && !j.fault
+		w.r.learn(j, f, j.outcome.Do)
 	}
-	w.r.ended(j, err, j.outcome.Do)
-	s.settler.add(w.id, j)
-}
-
-func earlyAction(err error) jobqueue.Action {
-	if err == nil {
-		return jobqueue.ActionDone
-	}
-	return jobqueue.ActionAbandon
-}
-
-// ended tells the log and the caller of a run that has ended.
-func (r *run) ended(j *job, err error, do jobqueue.Action) {
-	if f := r.o.OnEnd; f != nil {
-		f(Ended{Claim: j.claim, Err: err, Action: do, Took: j.took})
-	}
-	if err == nil {
-		if r.debug {
-			r.log.Debug("job done", claimAttrs(j.claim, "took", j.took)...)
-		}
-		return
-	}
-	level, msg := slog.LevelWarn, "job failed"
-	switch do {
-	case jobqueue.ActionGiveBack:
-		level, msg = slog.LevelInfo, "job put off"
-	case jobqueue.ActionAbandon:
-		level, msg = slog.LevelError, "job abandoned"
-	}
-	r.log.Log(r.base, level, msg, claimAttrs(j.claim, "took", j.took, "error", printable(err.Error()))...)
-}
-
-// giveBack settles a job that has not run, uncounted.
-func (r *run) giveBack(box int, j *job, delay time.Duration) {
-	if !j.state.CompareAndSwap(waiting, settling) {
-		return
-	}
-	r.unrun.Add(1)
-	j.outcome = jobqueue.Outcome{Claim: j.claim, Do: jobqueue.ActionGiveBack, Delay: delay}
-	j.hand.beater.s.settler.add(box, j)
+	w.r.tell(j, f, j.outcome.Do)
 }
