@@ -1,0 +1,272 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/config"
+	"github.com/wikifarm/jobqueue/runner"
+)
+
+// A severity is the exit status of check, as monitoring plugins have it.
+type severity int
+
+const (
+	fine severity = iota
+	warning
+	critical
+	unknown
+)
+
+func (s severity) String() string { return [...]string{"OK", "WARNING", "CRITICAL", "UNKNOWN"}[s] }
+
+// check is what check is asked for, and finds.
+type check struct {
+	maxAge       time.Duration
+	maxAbandoned int // -1: not looked at
+	minFree      int64
+	noRunners    bool
+	asJSON       bool
+
+	problems []problem
+	perf     []string
+	paused   int // queues that have work and are paused
+}
+
+// A problem is one thing that is not as it should be.
+type problem struct {
+	Status string `json:"status"`
+	Text   string `json:"text"`
+	level  severity
+}
+
+func (k *check) add(level severity, format string, args ...any) {
+	k.problems = append(k.problems, problem{level.String(), fmt.Sprintf(format, args...), level})
+}
+
+func (e *env) check() *cobra.Command {
+	k := &check{maxAge: 10 * time.Minute, maxAbandoned: -1, minFree: 64 << 20}
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Check the farm, for a monitoring system",
+		Long: `Check the farm in the manner of a Nagios plugin: one line, what was measured after
+a |, and the exit status 0 if all is well, 1 for a warning, 2 if it is critical, and
+3 if that cannot be told, as when a store is away or a flag is wrong.
+
+Critical: the oldest ready job is older than --max-age; no live runner runs a type or
+domain that has ready jobs. Warning: a type that has ready jobs has no handler, here
+or in a live runner; ready jobs are in a backend their type is no longer routed to; there are
+more abandoned jobs than --max-abandoned; the disk of a store is nearly full. What is
+paused is left alone and counted.`,
+		Args: func(c *cobra.Command, args []string) error { return undecided(noArgs(c, args)) },
+	}
+	fs := c.Flags()
+	fs.Var(duration(&k.maxAge), "max-age", "how long the oldest ready job may have waited")
+	fs.Var(whole(&k.maxAbandoned, 0, math.MaxInt), "max-abandoned", "how many abandoned jobs there may be; they are counted only with it, which takes time in a large store")
+	fs.Var(size(&k.minFree), "min-free", "how much room the disk of a store must have; without it 64M")
+	fs.BoolVar(&k.noRunners, "no-runners", false, "do not expect a live runner, as where cron starts them")
+	fs.BoolVar(&k.asJSON, "json", false, "print one JSON document")
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return undecided(flagError(c, err)) })
+	inner := e.run(false, func(ctx context.Context, s *session) error { return k.run(ctx, s) })
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := inner(c, args); err != nil {
+			k.problems, k.perf, k.paused = nil, nil, 0
+			k.add(unknown, "%s", escape(strings.TrimPrefix(strings.Join(lines(err), "; "), "jobqueue: ")))
+		}
+		return k.print(c)
+	}
+	return c
+}
+
+// undecided makes a mistake in the command line one that leaves the check undecided.
+func undecided(err error) error {
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*statusError](err); ok {
+		return &statusError{int(unknown), e.err}
+	}
+	return err
+}
+
+func (k *check) run(ctx context.Context, s *session) error {
+	if err := k.ready(ctx, s); err != nil {
+		return err
+	}
+	if k.maxAbandoned >= 0 {
+		if err := k.abandoned(ctx, s); err != nil {
+			return err
+		}
+	}
+	return k.room(s)
+}
+
+// ready looks at the queues that have work.
+func (k *check) ready(ctx context.Context, s *session) error {
+	runners, err := runner.Runners(ctx, s.Group)
+	expect := !k.noRunners
+	if errors.Is(err, errors.ErrUnsupported) {
+		expect, err = false, nil
+	}
+	if err != nil {
+		return err
+	}
+	pauses, err := s.Pauses(ctx)
+	if err != nil {
+		return err
+	}
+	var queues int
+	var old, uncovered, astray []string
+	var oldest time.Duration
+	unhandled := map[string]bool{}
+	for _, st := range s.Stores {
+		for b, err := range st.Backend.Ready(ctx) {
+			if err != nil {
+				return err
+			}
+			queues++
+			runs := func(p runner.Presence) bool { return p.Covers(b.Name) }
+			handles := func(p runner.Presence) bool {
+				p.AllDomains = true
+				return p.Covers(b.Name)
+			}
+			switch {
+			case slices.ContainsFunc(pauses, func(p jobqueue.Pause) bool { return p.Covers(b.Name) }):
+				k.paused++
+				continue
+			case s.Backend(b.Type) != st.Backend:
+				astray = append(astray, st.Name+":"+b.Name.String())
+			case !s.reg.Has(b.Type) && !slices.ContainsFunc(runners, handles):
+				unhandled[jobqueue.EscapeName(b.Type)] = true
+			case expect && !slices.ContainsFunc(runners, runs):
+				uncovered = append(uncovered, b.Name.String())
+			}
+			if oldest = max(oldest, b.Age); b.Age > k.maxAge {
+				old = append(old, b.Name.String())
+			}
+		}
+	}
+	if len(old) > 0 {
+		k.add(critical, "the oldest ready job has waited for %v, more than %v, in %s", oldest.Round(time.Second), k.maxAge, example(old))
+	}
+	if len(uncovered) > 0 {
+		k.add(critical, "no live runner, of %d, runs %s", len(runners), example(uncovered))
+	}
+	if len(unhandled) > 0 {
+		var types []string
+		for t := range unhandled {
+			types = append(types, t)
+		}
+		k.add(warning, "no handler for %s", example(types))
+	}
+	if len(astray) > 0 {
+		k.add(warning, "jobs in a backend their type is not routed to: %s", example(astray))
+	}
+	k.measure("oldest", "s", oldest.Seconds(), "", fmt.Sprint(k.maxAge.Seconds()))
+	k.measure("queues", "", float64(queues), "", "")
+	k.measure("paused", "", float64(k.paused), "", "")
+	k.measure("runners", "", float64(len(runners)), "", "")
+	return nil
+}
+
+func (k *check) abandoned(ctx context.Context, s *session) error {
+	n := 0
+	for _, st := range s.Stores {
+		counts, err := s.only(st.Backend).Counts(ctx)
+		if err != nil {
+			return err
+		}
+		for _, c := range counts {
+			n += c.Abandoned
+		}
+	}
+	if n > k.maxAbandoned {
+		k.add(warning, "%d abandoned jobs, more than %d", n, k.maxAbandoned)
+	}
+	k.measure("abandoned", "", float64(n), fmt.Sprint(k.maxAbandoned), "")
+	return nil
+}
+
+// room looks at the disks of the stores, where that can be told.
+func (k *check) room(s *session) error {
+	return s.farm.Files(func(f config.File) error {
+		free, ok := freeBytes(filepath.Dir(f.Path))
+		if !ok {
+			return nil
+		}
+		if free < uint64(k.minFree) {
+			k.add(warning, "the disk of %s has %d MiB left, less than %d MiB", f.Name, free>>20, k.minFree>>20)
+		}
+		k.measure("free_"+f.Name, "B", float64(free), fmt.Sprintf("%d:", k.minFree), "")
+		return nil
+	})
+}
+
+// measure adds to what is printed behind the bar.
+func (k *check) measure(name, unit string, value float64, warn, crit string) {
+	item := fmt.Sprintf("'%s'=%.0f%s", strings.ReplaceAll(jobqueue.EscapeName(name), "'", "%27"), value, unit)
+	if warn != "" || crit != "" {
+		item += ";" + warn + ";" + crit
+	}
+	k.perf = append(k.perf, item)
+}
+
+// example names the first of a list, and how many more there are.
+func example(names []string) string {
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) == 1 {
+		return names[0]
+	}
+	return fmt.Sprintf("%s and %d more", names[0], len(names)-1)
+}
+
+func (k *check) print(c *cobra.Command) error {
+	worst := fine
+	var texts []string
+	for _, p := range k.problems {
+		worst = max(worst, p.level)
+	}
+	for level := worst; level > fine; level-- {
+		for _, p := range k.problems {
+			if p.level == level {
+				texts = append(texts, p.Text)
+			}
+		}
+	}
+	if len(texts) == 0 {
+		texts = []string{"nothing waits too long"}
+	}
+	if k.paused > 0 {
+		texts = append(texts, fmt.Sprintf("%d paused", k.paused))
+	}
+	line := strings.Join(texts, "; ")
+	var err error
+	if k.asJSON {
+		err = printJSON(c.OutOrStdout(), struct {
+			Status   string    `json:"status"`
+			Text     string    `json:"text"`
+			Problems []problem `json:"problems"`
+			Measured []string  `json:"measured"`
+		}{worst.String(), line, append([]problem{}, k.problems...), append([]string{}, k.perf...)}, "  ")
+	} else {
+		// The bar ends the text.
+		text := fmt.Sprintf("JOBQUEUE %v: %s", worst, strings.ReplaceAll(line, "|", "/"))
+		if len(k.perf) > 0 {
+			text += " | " + strings.Join(k.perf, " ")
+		}
+		_, err = fmt.Fprintln(c.OutOrStdout(), text)
+	}
+	if err != nil || worst == fine {
+		return err
+	}
+	return &statusError{status: int(worst)}
+}
