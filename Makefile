@@ -26,10 +26,10 @@ soak:
 FUZZTIME = 30s
 
 fuzz:
-	go test -run '^$$' -fuzz FuzzParamsDigest -fuzztime $(FUZZTIME) .
-	go test -run '^$$' -fuzz FuzzConfig -fuzztime $(FUZZTIME) ./config
-	go test -run '^$$' -fuzz FuzzJSONLines -fuzztime $(FUZZTIME) ./cli
-	go test -run '^$$' -fuzz FuzzBackend -fuzztime $(FUZZTIME) ./queuedb/sqlite
+	go test -run '^$$' -fuzz FuzzParamsDigest -fuzzminimizetime 5x -fuzztime $(FUZZTIME) .
+	go test -run '^$$' -fuzz FuzzConfig -fuzzminimizetime 5x -fuzztime $(FUZZTIME) ./config
+	go test -run '^$$' -fuzz FuzzJSONLines -fuzzminimizetime 5x -fuzztime $(FUZZTIME) ./cli
+	go test -run '^$$' -fuzz FuzzBackend -fuzzminimizetime 5x -fuzztime $(FUZZTIME) ./queuedb/sqlite
 
 # The commands, in ./bin.
 build:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -115,8 +116,8 @@ func checkExtras(s *Spec) error {
 	size := 0
 	for k, v := range s.Headers {
 		size += len(k) + len(v)
-		if !utf8.ValidString(k) || !utf8.ValidString(v) {
-			return fmt.Errorf("%w: header %q is not UTF-8", ErrInvalid, k)
+		if !isText(k) || !isText(v) {
+			return fmt.Errorf("%w: header %q is not UTF-8 without NUL", ErrInvalid, k)
 		}
 	}
 	switch {
@@ -126,10 +127,13 @@ func checkExtras(s *Spec) error {
 		return fmt.Errorf("%w: headers have %d bytes, at most %d are allowed", ErrTooLarge, size, maxHeaders)
 	case len(s.Root.Key) > maxRootKey:
 		return fmt.Errorf("%w: root key has %d bytes, at most %d are allowed", ErrTooLarge, len(s.Root.Key), maxRootKey)
-	case !utf8.ValidString(s.Root.Key):
-		return fmt.Errorf("%w: root key %q is not UTF-8", ErrInvalid, s.Root.Key)
+	case !isText(s.Root.Key):
+		return fmt.Errorf("%w: root key %q is not UTF-8 without NUL", ErrInvalid, s.Root.Key)
 	case s.Root.Key == "" && !s.Root.Time.IsZero():
 		return fmt.Errorf("%w: root has a time but no key", ErrInvalid)
 	}
 	return nil
 }
+
+// isText reports whether every store can keep s as text.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }

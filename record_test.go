@@ -98,6 +98,8 @@ func TestRecordsRefuses(t *testing.T) {
 		"header not UTF-8":    {jobqueue.Spec{Type: "t", Headers: map[string]string{"a": "\xff"}}, jobqueue.ErrInvalid, "header"},
 		"header's key":        {jobqueue.Spec{Type: "t", Headers: map[string]string{"\xff": "a"}}, jobqueue.ErrInvalid, "header"},
 		"long root key":       {jobqueue.Spec{Type: "t", Root: jobqueue.Root{Key: strings.Repeat("x", 1025)}}, jobqueue.ErrTooLarge, "root key"},
+		"header with NUL":     {jobqueue.Spec{Type: "t", Headers: map[string]string{"a": "\x00"}}, jobqueue.ErrInvalid, "header"},
+		"root key with NUL":   {jobqueue.Spec{Type: "t", Root: jobqueue.Root{Key: "a\x00"}}, jobqueue.ErrInvalid, "root key"},
 		"root key not UTF-8":  {jobqueue.Spec{Type: "t", Root: jobqueue.Root{Key: "\xff"}}, jobqueue.ErrInvalid, "root key"},
 		"root without a key":  {jobqueue.Spec{Type: "t", Root: jobqueue.Root{Time: now}}, jobqueue.ErrInvalid, "no key"},
 	} {
