@@ -19,17 +19,6 @@ import (
 	"github.com/wikifarm/jobqueue/queuememory"
 )
 
-// claim is what a runner hands to the jobs of these tests.
-func claim(params string) *jobqueue.Claim {
-	return &jobqueue.Claim{
-		Record: jobqueue.Record{
-			Name:   jobqueue.Name{Domain: "enwiki", Type: "mail"},
-			Params: json.RawMessage(params), MaxTries: 3,
-		},
-		ID: "17", Attempt: 2,
-	}
-}
-
 // shell runs a script as the program of a job.
 func shell(ctx context.Context, c *jobqueue.Claim, script string, arg ...string) error {
 	job := handler.Exec("/bin/sh", append([]string{"-c", script, "sh"}, arg...)...)("mail")

@@ -4,6 +4,7 @@ package handler
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -66,7 +67,10 @@ func (p *process) launch(path string, prog *Program, env []string, std [3]*os.Fi
 		lifeline.Close()
 		err := cmd.Wait()
 		if !answered {
-			p.err = fmt.Errorf("the supervising process ended: %w", errors.Join(err, errNoStatus))
+			p.err = fmt.Errorf("the process that looked after the program ended: %w", cmp.Or(err, errNoStatus))
+			if p.pid.Load() == 0 {
+				p.err = &startError{prog.Argv[0], p.err}
+			}
 			close(p.ended)
 		}
 		close(p.gone)

@@ -282,7 +282,14 @@ func TestLostPop(t *testing.T) {
 func TestUnsettled(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFarm(t)
-		f.add("a", jobqueue.Policy{}, sleep(0))
+		var all sync.WaitGroup
+		all.Add(5)
+		f.add("a", jobqueue.Policy{}, func(context.Context, int) error {
+			// One that ended before the others are claimed would keep them from it.
+			all.Done()
+			all.Wait()
+			return nil
+		})
 		f.push("a", 5)
 		f.faults.set(failing(jobqueue.ErrUnavailable, "settle"))
 		ctx, stop := context.WithCancel(t.Context())
