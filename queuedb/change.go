@@ -46,10 +46,11 @@ func (b *Backend) Requeue(ctx context.Context, f jobqueue.Filter) (int, error) {
 // to do, a page in each transaction.
 func (b *Backend) change(ctx context.Context, f jobqueue.Filter, do func(tx, Numbers) error) (changed int, err error) {
 	for c := newCursor(f); !c.end; {
-		n := 0
+		n, next := 0, *c
 		err := b.write(ctx, func(t tx) error {
+			n, next = 0, *c
 			var claims []*live
-			places, err := c.next(t, func() (_ []*live, err error) {
+			places, err := next.next(t, func() (_ []*live, err error) {
 				claims, err = t.lives()
 				return claims, err
 			})
@@ -67,6 +68,7 @@ func (b *Backend) change(ctx context.Context, f jobqueue.Filter, do func(tx, Num
 			return changed, err
 		}
 		changed += n
+		*c = next
 	}
 	return changed, nil
 }

@@ -32,6 +32,7 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 	var a answer
 	var queues found
 	err := b.write(ctx, func(t tx) error {
+		a = answer{}
 		known, err := t.findAnswer(id, &a)
 		if err != nil || known {
 			return err

@@ -13,7 +13,7 @@ type Store interface {
 	// Write runs fn in a transaction that no other Write overlaps in its effect,
 	// and returns after its commit. When fn fails, nothing it did remains, and
 	// its error is returned. Urgent writes go before those that wait.
-	// On an error fn may not have run.
+	// On an error fn may not have run. It may run more than once, and only what it did last remains.
 	Write(ctx context.Context, urgent bool, fn func(Tx) error) error
 
 	// Read runs fn in a transaction that sees one instant and writes nothing.

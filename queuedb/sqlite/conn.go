@@ -46,14 +46,20 @@ type stmt struct {
 	dest []driver.Value
 }
 
+// How dial opens a file.
+const (
+	existing = "rw"
+	created  = "rwc" // if there is none
+)
+
 // dial opens a connection. Pragmas are set in their order.
-func dial(path string, pragmas ...string) (*conn, error) {
+func dial(path, mode string, pragmas ...string) (*conn, error) {
 	db, err := sql.Open("sqlite", "")
 	if err != nil {
 		return nil, err
 	}
 	defer db.Close()
-	c, err := db.Driver().Open("file:" + (&url.URL{Path: path}).EscapedPath() + "?_txlock=immediate")
+	c, err := db.Driver().Open("file:" + (&url.URL{Path: path}).EscapedPath() + "?_txlock=immediate&mode=" + mode)
 	if err != nil {
 		return nil, classify(path, err)
 	}
@@ -251,8 +257,19 @@ type tx struct {
 	at  int64
 }
 
-// clock reads the time in microseconds; SQLite keeps milliseconds.
-const clock = "select cast(round(unixepoch('subsec') * 1000) as integer) * 1000"
+// clock reads the time in microseconds, as SQLite keeps milliseconds, and the
+// oldest format a program must know to use the file, which may have become a newer one.
+const clock = "select cast(round(unixepoch('subsec') * 1000) as integer) * 1000, oldest from meta"
+
+// begun notes the time of a transaction that has just begun.
+func (t *tx) begun(path string) error {
+	var oldest int64
+	err := t.query(clock, func(scan queuedb.Scan) error { return scan(&t.at, &oldest) })
+	if err != nil {
+		return err
+	}
+	return Status{Format: len(migrations), Oldest: int(oldest), Newest: len(migrations)}.check(path)
+}
 
 // Now implements [queuedb.Tx].
 func (t *tx) Now() int64 { return t.at }

@@ -20,7 +20,7 @@ var Statements = statements
 
 // Plan returns the query plan of a statement, a line each.
 func (b *Backend) Plan(statement string) (lines []string, err error) {
-	c, err := dial(b.store.path)
+	c, err := dial(b.store.path, existing)
 	if err != nil {
 		return nil, err
 	}
@@ -51,9 +51,12 @@ func AddMigration(text string) (undo func()) {
 
 // LimitPages lets the file grow to at most n pages.
 func (b *Backend) LimitPages(n int) error {
-	return b.store.Write(context.Background(), false, func(t queuedb.Tx) error {
-		return t.(*tx).run(fmt.Sprintf("pragma max_page_count = %d", n))
-	})
+	return b.store.Write(context.Background(), false, func(t queuedb.Tx) error { return LimitPages(t, n) })
+}
+
+// LimitPages is [Backend.LimitPages] inside a transaction.
+func LimitPages(t queuedb.Tx, n int) error {
+	return t.(*tx).run(fmt.Sprintf("pragma max_page_count = %d", n))
 }
 
 // Write runs fn in a transaction.
@@ -71,3 +74,14 @@ func (b *Backend) Gone() (n int) {
 
 // GroupTime is after how long a transaction takes up no more calls.
 const GroupTime = groupTime
+
+// LimitLog moves the log to the file from n pages on.
+func (b *Backend) LimitLog(n int) error {
+	return b.store.Write(context.Background(), false, func(queuedb.Tx) error {
+		b.store.writer.walPages = int64(n)
+		return nil
+	})
+}
+
+// Recheck makes the next call look whether the file is still there.
+func (b *Backend) Recheck() { b.store.file.checked.Store(0) }

@@ -58,7 +58,7 @@ func MigrationStatus(ctx context.Context, path string) (Status, error) {
 	if info, err := os.Stat(path); os.IsNotExist(err) || err == nil && info.Size() == 0 {
 		return Status{Newest: len(migrations)}, nil
 	}
-	c, err := dial(path, "busy_timeout(5000)", "query_only(1)")
+	c, err := dial(path, existing, "busy_timeout(5000)", "query_only(1)")
 	if err != nil {
 		return Status{}, err
 	}
@@ -110,8 +110,8 @@ func (s Status) check(path string) error {
 	case s.Format < s.Newest:
 		return fmt.Errorf("%w: %s has format %d and this program needs %d; migrate it first", jobqueue.ErrInvalid, path, s.Format, s.Newest)
 	case s.Oldest > s.Newest:
-		return fmt.Errorf("%w: %s has format %d, which needs a newer program; this one knows formats up to %d",
-			jobqueue.ErrInvalid, path, s.Format, s.Newest)
+		return fmt.Errorf("%w: %s needs a newer program, which knows format %d; this one knows formats up to %d",
+			jobqueue.ErrInvalid, path, s.Oldest, s.Newest)
 	}
 	return nil
 }
@@ -119,7 +119,7 @@ func (s Status) check(path string) error {
 // Migrate brings a file to the format of this program, and makes it if there is none. Each step is
 // one transaction; programs may use the file meanwhile.
 func Migrate(ctx context.Context, path string) error {
-	c, err := dial(path, "busy_timeout(5000)")
+	c, err := dial(path, created, "busy_timeout(5000)")
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func Open(path string, o *Options) (*Backend, error) {
 	if o.Relaxed {
 		synchronous = "synchronous = normal"
 	}
-	c, err := dial(path, "busy_timeout = 5000")
+	c, err := dial(path, created, "busy_timeout = 5000")
 	if err != nil {
 		return nil, err
 	}
@@ -66,12 +66,17 @@ func Open(path string, o *Options) (*Backend, error) {
 		c.close()
 		return nil, classify(path, err)
 	}
-	s := &store{path: path, idle: make(chan *conn, readers), closed: make(chan struct{})}
+	f, err := newFile(path)
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	s := &store{path: path, file: f, idle: make(chan *conn, readers), closed: make(chan struct{})}
 	for range readers {
 		s.idle <- nil // opened when needed
 	}
 	w := newWatch(path)
-	s.writer = newWriter(path, c, openTurn(path), w.wrote)
+	s.writer = newWriter(f, &s.gate, c, openTurn(path), w.wrote)
 	return &Backend{queuedb.New(s), s, w}, nil
 }
 
@@ -115,6 +120,8 @@ func (b *Backend) Path() string { return b.store.path }
 // A store is the [queuedb.Store] of a file.
 type store struct {
 	path   string
+	file   *file
+	gate   sync.RWMutex // closed while the log must shrink: who reads begins behind it
 	writer *writer
 	idle   chan *conn // nil ones are not open yet
 
@@ -146,16 +153,21 @@ func (s *store) Read(ctx context.Context, fn func(queuedb.Tx) error) (err error)
 		return fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, errClosed)
 	default:
 	}
+	if err := s.file.check(); err != nil {
+		return err
+	}
 	if c == nil {
-		if c, err = dial(s.path, "busy_timeout = 5000", "query_only = 1", "cache_size = -8192"); err != nil {
+		if c, err = dial(s.path, existing, "busy_timeout = 5000", "query_only = 1", "cache_size = -8192"); err != nil {
 			return err
 		}
 	}
+	s.gate.RLock()
+	s.gate.RUnlock()
 	if err := c.exec("begin"); err != nil {
 		return classify(s.path, err)
 	}
 	t := &tx{conn: c, ctx: ctx}
-	if t.at, err = c.value(clock); err == nil {
+	if err = t.begun(s.path); err == nil {
 		err = fn(t)
 	}
 	err = errors.Join(err, c.exec("commit"))

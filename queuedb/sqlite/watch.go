@@ -109,7 +109,7 @@ func (w *watch) look() (end bool) {
 // arrived reports whether numbers were given out since it was last called.
 func (w *watch) arrived() (bool, error) {
 	if w.conn == nil {
-		c, err := dial(w.path, "busy_timeout = 100", "query_only = 1")
+		c, err := dial(w.path, existing, "busy_timeout = 100", "query_only = 1")
 		if err != nil {
 			return false, err
 		}

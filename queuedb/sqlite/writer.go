@@ -21,6 +21,9 @@ const (
 // walPages is from how many pages in the write-ahead log on they are moved to the file.
 const walPages = 4000
 
+// shrinkPatience is how long a process waits for readers once the log has grown to four times walPages.
+const shrinkPatience = 100 * time.Millisecond
+
 var (
 	errClosed = errors.New("backend is closed")
 	errIdle   = errors.New("no call waits any more")
@@ -38,6 +41,8 @@ type call struct {
 // transaction and are answered after its commit.
 type writer struct {
 	path   string
+	file   *file
+	gate   *sync.RWMutex // of this process's reads
 	turn   *turn
 	conn   *conn
 	wrote  func() // called after a commit
@@ -49,13 +54,18 @@ type writer struct {
 	urgent []*call
 	normal []*call
 	left   map[*call]struct{} // calls that run and whose callers have gone
+
+	full     bool      // there was no room for something in the transaction
+	repeated bool      // the transaction is the second try after there was no room
+	retry    time.Time // when the log may be made to shrink again
+	walPages int64
 }
 
-func newWriter(path string, c *conn, t *turn, wrote func()) *writer {
+func newWriter(f *file, gate *sync.RWMutex, c *conn, t *turn, wrote func()) *writer {
 	w := &writer{
-		path: path, turn: t, conn: c, wrote: wrote,
+		path: f.path, file: f, gate: gate, turn: t, conn: c, wrote: wrote,
 		wake: make(chan struct{}, 1), closed: make(chan struct{}), ended: make(chan struct{}),
-		left: map[*call]struct{}{},
+		left: map[*call]struct{}{}, walPages: walPages,
 	}
 	go w.loop()
 	return w
@@ -178,6 +188,9 @@ func (w *writer) loop() {
 
 // begin opens a transaction, waiting for other processes. Meanwhile more calls come in or are withdrawn.
 func (w *writer) begin() error {
+	if err := w.file.check(); err != nil {
+		return err
+	}
 	defer w.turn.give()
 	for asked := time.Now(); ; {
 		// A process that is stopped while it is at the head of the line must not hold up the others.
@@ -213,20 +226,35 @@ func (w *writer) group() {
 	group := w.next()
 	started := time.Now()
 	t := &tx{conn: w.conn, ctx: context.Background()}
-	var err error
-	t.at, err = w.conn.value(clock)
+	err := t.begun(w.path)
 	ran := 0
+	if err != nil {
+		ran = len(group) // all of them get the error
+	}
 	for ; ran < len(group) && err == nil; ran++ {
 		if ran > 0 && time.Since(started) > groupTime {
 			break
 		}
 		err = w.runOne(t, group[ran], len(group) > 1)
 	}
-	w.unstarted(group[ran:])
-	group = group[:ran]
-	if err == nil {
+	if err == nil && !w.full {
+		err = w.conn.exec("commit")
+		w.noteFull(err)
+	}
+	if w.full && !w.repeated {
+		// The file has room inside once what is in the log is moved to it.
+		w.conn.exec("rollback")
+		w.conn.exec("pragma wal_checkpoint(truncate)")
+		w.full, w.repeated = false, true
+		w.unstarted(group)
+		return
+	}
+	if err == nil && w.full {
 		err = w.conn.exec("commit")
 	}
+	w.full, w.repeated = false, false
+	w.unstarted(group[ran:])
+	group = group[:ran]
 	if err != nil {
 		// SQLite may have rolled back by itself, then this is refused.
 		w.conn.exec("rollback")
@@ -247,20 +275,27 @@ func (w *writer) group() {
 // runOne runs one call of a group. Its own failure undoes only what it did; the
 // error returned is one of the transaction as a whole.
 func (w *writer) runOne(t *tx, c *call, shared bool) error {
+	c.err = nil
 	if !shared {
-		c.err = classify(w.path, protect(c.fn, t))
+		c.err = protect(c.fn, t)
+		w.noteFull(c.err)
+		c.err = classify(w.path, c.err)
 		return c.err
 	}
 	if err := w.conn.exec("savepoint one"); err != nil {
 		return err
 	}
-	if c.err = classify(w.path, protect(c.fn, t)); c.err != nil {
+	c.err = protect(c.fn, t)
+	w.noteFull(c.err)
+	if c.err = classify(w.path, c.err); c.err != nil {
 		if err := w.conn.exec("rollback to one"); err != nil {
 			return fmt.Errorf("%w: %s: another call of the same transaction failed", jobqueue.ErrUnavailable, w.path)
 		}
 	}
 	return w.conn.exec("release one")
 }
+
+func (w *writer) noteFull(err error) { w.full = w.full || code(err) == codeFull }
 
 // protect turns a panic into an error, so that no call waits for ever.
 func protect(fn func(queuedb.Tx) error, t *tx) (err error) {
@@ -280,12 +315,28 @@ func (w *writer) checkpoint() {
 		return scan(&busy, &pages, &done)
 	})
 	switch {
-	case err != nil || pages < walPages:
-	case pages < 4*walPages:
+	case err != nil || pages < w.walPages:
+	case pages < 4*w.walPages || time.Now().Before(w.retry):
 		w.conn.exec("pragma wal_checkpoint(passive)")
 	default:
-		// Somebody reads without a break; make the next reader wait a little.
-		w.conn.exec("pragma wal_checkpoint(restart)")
+		w.shrink()
+	}
+}
+
+// shrink makes the log begin anew though somebody reads without a break: new
+// reads of this process wait, and for those that have begun and for other processes it waits a while.
+func (w *writer) shrink() {
+	w.gate.Lock()
+	defer w.gate.Unlock()
+	w.conn.exec(fmt.Sprintf("pragma busy_timeout = %d", shrinkPatience.Milliseconds()))
+	busy := int64(1)
+	err := w.conn.query("pragma wal_checkpoint(restart)", func(scan queuedb.Scan) error {
+		var pages, done int64
+		return scan(&busy, &pages, &done)
+	})
+	w.conn.exec("pragma busy_timeout = 0")
+	if err != nil || busy != 0 {
+		w.retry = time.Now().Add(10 * shrinkPatience)
 	}
 }
 
