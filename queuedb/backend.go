@@ -22,6 +22,7 @@ const (
 	changeBatch  = 500  // jobs deleted, requeued or listed
 	pruneBatch   = 1000 // abandoned jobs deleted
 	forgetBatch  = 2000 // marks, push ids, tokens, values and bookings, each
+	lostBatch    = 500  // jobs looked at whether they stand anywhere
 	forgetFew    = 2    // push ids by each push, and tokens by each claim
 )
 

@@ -102,13 +102,40 @@ func (p *pushing) findTwins() error {
 		return err
 	}
 	slices.Sort(older)
-	return p.Query("twin_read", func(scan Scan) error {
+	err = p.Query("twin_read", func(scan Scan) error {
 		var id int64
 		s := new(state)
 		err := scan(&id, &s.release, &s.root.key, &s.root.time)
 		p.waiting[id] = s
 		return err
 	}, slices.Compact(older))
+	if err != nil {
+		return err
+	}
+	return p.succeed(places)
+}
+
+// succeed gives the digests of jobs that are gone, though nothing but damage
+// leaves them behind, to the first of this push.
+func (p *pushing) succeed(places []int) error {
+	heir := map[int64]int64{}
+	var queues, ids []int64
+	var digests [][]byte
+	for _, i := range places {
+		holder := p.twin[i]
+		if holder == 0 || holder >= p.first || p.waiting[holder] != nil {
+			continue
+		}
+		p.twin[i] = heir[holder]
+		if heir[holder] == 0 {
+			heir[holder] = p.first + int64(i)
+			queues, digests, ids = append(queues, p.queue[i]), append(digests, p.records[i].Digest[:]), append(ids, heir[holder])
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return p.ExecEach("dedupe_move", queues, digests, ids)
 }
 
 func (p *pushing) writeWaiting() error {

@@ -1,6 +1,7 @@
 package queuedb
 
 import (
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,7 +12,7 @@ import (
 // A ledger is the row of one Pop. A job of the Pop is in held, or in settled,
 // or was taken away.
 type ledger struct {
-	token   uuid.UUID
+	token   []byte
 	expires int64 // 0 once it has ended
 	held    Numbers
 	settled runs
@@ -31,24 +32,25 @@ func (t tx) findLedgers(tokens []uuid.UUID) (map[uuid.UUID]*ledger, error) {
 	}
 	ledgers := make(map[uuid.UUID]*ledger, len(tokens))
 	err := t.QueryEach("claim_find", func(scan Scan) error {
-		var token, settled []byte
+		var settled []byte
 		l := new(ledger)
-		if err := scan(&token, &l.expires, &l.held, &settled); err != nil {
+		if err := scan(&l.token, &l.expires, &l.held, &settled); err != nil {
 			return err
 		}
-		return l.fill(ledgers, token, settled)
+		token, err := uuid.FromBytes(l.token)
+		ledgers[token] = l
+		l.open(settled)
+		return err
 	}, column)
 	return ledgers, err
 }
 
-func (l *ledger) fill(ledgers map[uuid.UUID]*ledger, token, settled []byte) (err error) {
-	if l.token, err = uuid.FromBytes(token); err != nil {
-		return err
-	}
+// open makes l ready for use. What is damaged of it counts as empty; a sweep ends
+// the claim in its time, and Maintain finds the jobs.
+func (l *ledger) open(settled []byte) {
+	l.token = slices.Clone(l.token)
 	l.gone, l.left = make([]bool, len(l.held)), len(l.held)
-	l.settled, err = decodeRuns(settled)
-	ledgers[l.token] = l
-	return err
+	l.settled, _ = decodeRuns(settled)
 }
 
 // take takes a job out of those that are held.
@@ -89,7 +91,7 @@ func (l *ledger) changed() bool { return l.left < len(l.held) }
 func (l *ledger) write(t tx) error {
 	settled := l.settled.with(l.done).encode()
 	if l.left == 0 {
-		return t.endClaim(l.token[:], settled)
+		return t.endClaim(l.token, settled)
 	}
 	held := make(Numbers, 0, l.left)
 	for i, id := range l.held {
@@ -97,7 +99,7 @@ func (l *ledger) write(t tx) error {
 			held = append(held, id)
 		}
 	}
-	_, err := t.Exec("claim_settle", l.token[:], held, settled)
+	_, err := t.Exec("claim_settle", l.token, held, settled)
 	return err
 }
 
@@ -115,15 +117,15 @@ type live struct {
 
 // lives reads every claim that has not ended.
 func (t tx) lives() (claims []*live, err error) {
-	ledgers := map[uuid.UUID]*ledger{}
 	err = t.Query("claim_live", func(scan Scan) error {
-		var token, settled []byte
+		var settled []byte
 		c := new(live)
-		if err := scan(&token, &c.owner, &c.expires, &c.lapses, &c.held, &settled); err != nil {
+		if err := scan(&c.token, &c.owner, &c.expires, &c.lapses, &c.held, &settled); err != nil {
 			return err
 		}
 		claims = append(claims, c)
-		return c.fill(ledgers, token, settled)
+		c.open(settled)
+		return nil
 	}, t.now)
 	return claims, err
 }

@@ -2,6 +2,7 @@ package queuedb
 
 import (
 	"context"
+	"math/rand/v2"
 
 	"github.com/wikifarm/jobqueue"
 )
@@ -28,7 +29,57 @@ func (b *Backend) Maintain(ctx context.Context) (jobqueue.Maintained, error) {
 			m.Forgotten += done.Forgotten
 		}
 	}
-	return m, nil
+	found, err := b.findLost(ctx)
+	m.Recycled += found
+	return m, err
+}
+
+// findLost makes ready the jobs that nothing but damage leaves nowhere: neither ready nor
+// delayed, claimed or abandoned. It looks at some of all jobs, others each time.
+func (b *Backend) findLost(ctx context.Context) (found int, err error) {
+	var ids Numbers
+	err = b.read(ctx, func(t tx) error {
+		last, err := t.numbers("number_last")
+		if err != nil || len(last) == 0 {
+			return err
+		}
+		if ids, err = t.numbers("list_jobs", rand.Int64N(last[0]+1), nil, int64(lostBatch)); err != nil {
+			return err
+		}
+		if len(ids) < lostBatch {
+			if ids, err = t.numbers("list_jobs", int64(0), nil, int64(lostBatch)); err != nil {
+				return err
+			}
+		}
+		ids, err = t.lost(ids)
+		return err
+	})
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	err = b.write(ctx, func(t tx) error {
+		still, err := t.lost(ids)
+		found = len(still)
+		if err != nil {
+			return err
+		}
+		return t.putBack(still, column(found, t.now))
+	})
+	return found, err
+}
+
+// lost returns those of the jobs that are nowhere.
+func (t tx) lost(ids Numbers) (lost Numbers, err error) {
+	places, err := t.places(ids)
+	if err == nil {
+		err = t.statesOf(places, t.lives)
+	}
+	for _, p := range places {
+		if p.state == jobqueue.Claimed && p.claim == nil {
+			lost = append(lost, p.id)
+		}
+	}
+	return lost, err
 }
 
 func recycleLapsed(t tx, m *jobqueue.Maintained) (more bool, err error) {

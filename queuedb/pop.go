@@ -25,7 +25,7 @@ func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.W
 			return err
 		}
 		if earlier := ledgers[l.Token]; earlier != nil {
-			claims, err = b.again(t, earlier, started)
+			claims, err = b.again(t, earlier, l.Token, started)
 			return err
 		}
 		if queues, err = b.findQueues(t, wanted(wants)); err != nil {
@@ -289,7 +289,7 @@ func (p *popping) handOut(token uuid.UUID, ids Numbers, expires time.Time) ([]*j
 }
 
 // again returns what is still held of a claim, for a Pop that is repeated.
-func (b *Backend) again(t tx, l *ledger, started time.Time) ([]*jobqueue.Claim, error) {
+func (b *Backend) again(t tx, l *ledger, token uuid.UUID, started time.Time) ([]*jobqueue.Claim, error) {
 	if len(l.held) == 0 {
 		return nil, nil
 	}
@@ -305,7 +305,7 @@ func (b *Backend) again(t tx, l *ledger, started time.Time) ([]*jobqueue.Claim, 
 	if err != nil {
 		return nil, err
 	}
-	claims, _ := describe(rows, names, l.token, started.Add(t.until(l.expires)))
+	claims, _ := describe(rows, names, token, started.Add(t.until(l.expires)))
 	return claims, nil
 }
 

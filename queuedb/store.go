@@ -44,7 +44,7 @@ type Tx interface {
 }
 
 // Scan copies the columns of a row to *int64, *bool, *string, *[]byte or
-// *[Numbers]. NULL becomes the zero value.
+// *[Numbers]. NULL becomes the zero value, as does what is no array of numbers.
 type Scan func(dest ...any) error
 
 // Numbers is an array of numbers as one value.

@@ -239,7 +239,7 @@ func scan(row []driver.Value, dest []any) error {
 			}
 		case *queuedb.Numbers:
 			text, _ := row[i].(string)
-			*d, ok = queuedb.ParseNumbers(text)
+			*d, _ = queuedb.ParseNumbers(text)
 		default:
 			return fmt.Errorf("column %d cannot be read as a %T", i+1, d)
 		}

@@ -20,7 +20,7 @@ import (
 func fails(t *testing.T, b *sqlite.Backend, is error, says string) {
 	t.Helper()
 	_, pushed := b.Push(t.Context(), uuid.New(), records(1))
-	_, popped := b.Pop(t.Context(), jobqueue.Lease{Token: uuid.New(), TTL: time.Minute}, jobqueue.Want{Name: records(1)[0].Name, Max: 1})
+	_, popped := b.Pop(t.Context(), jobqueue.Lease{Token: uuid.New(), TTL: time.Minute}, jobqueue.Want{Name: queue, Max: 1})
 	_, counted := b.Counts(t.Context())
 	for op, err := range map[string]error{"Push": pushed, "Pop": popped, "Counts": counted} {
 		if !errors.Is(err, is) || !strings.Contains(err.Error(), says) {

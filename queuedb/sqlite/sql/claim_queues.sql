@@ -6,7 +6,7 @@ select
   count(*),
   min(c.expires)
 from claim c
-cross join json_each(c.held) h
+cross join json_each(iif(json_valid(c.held), c.held, '[]')) h
 cross join job j on j.id = h.value
 where c.expires is not null
 group by 1, 2;

@@ -1,0 +1,3 @@
+-- Returns the last number that was handed out.
+select last
+from meta;
