@@ -33,7 +33,7 @@
 //	timeout      how long a run may take; or none
 //	keep         how long an abandoned job is kept; or forever
 //	backoff      first and most: the wait after the first failure, and the longest
-//	throttle     work items a second; 0 is no limit
+//	throttle     work items a second, of all runners together; 0 is no limit
 //	handler      what runs the jobs: exec or http, see below
 //	exclude      types only: whether runners leave the type out unless it is asked for
 //
