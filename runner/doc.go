@@ -25,8 +25,11 @@
 //
 // A job whose claim has run out may have killed its process. It is not
 // claimed before a worker is free. After the second time it runs alone: the
-// runner gives back what has not started, waits for what runs, settles it all,
-// and only then starts the job, so that a crash can only be its own.
+// runner gives back what has not started, claims nothing, waits for what runs and for
+// what its store has not recorded, and only then starts the job, so that a crash can only be
+// its own. It waits for a lease, or up to eight if that was in vain before; then it gives the
+// job back for one to two leases, and for nine times as long as it waited takes no other such job
+// while any runs. Results that other stores do not take are not waited for.
 //
 // # Handlers at fault
 //
@@ -48,5 +51,7 @@
 //
 // When a run is out of time its context ends. A job that goes on for ten more seconds
 // is settled as failed, may so be tried again elsewhere while it
-// still runs here, and keeps its worker until it returns.
+// still runs here, and keeps its worker until it returns. While all workers are so
+// kept nothing is claimed; a run that does not wait ends after ten seconds of that with [Stuck]
+// if there is work.
 package runner

@@ -32,6 +32,10 @@ type fetcher struct {
 	limited  bool             // it was looked for
 	unbooked int              // charges in a row that failed
 	careful  bool             // the last claim had a suspect
+	solo     *solo            // what must run alone; nil: nothing
+	crowded  time.Time        // until when nothing waits to be alone, as it was in vain
+	crowds   int              // how often in a row it was
+	stuck    time.Time        // since when all workers are stuck; zero: they are not
 	lonely   bool             // it was one that must run alone
 	resume   int64            // how many runs must have ended before something is claimed ahead again
 	nothing  int              // looks in a row that found nothing
@@ -71,8 +75,12 @@ func (f *fetcher) run(ctx context.Context) (Reason, error) {
 		}
 		f.release()
 		f.unstall()
+		f.attend()
 		room := f.room()
 		if room.none() {
+			if reason, err := f.standstill(); reason != "" {
+				return reason, err
+			}
 			if time.Since(f.looked) > busyLook {
 				f.look()
 			}
@@ -132,6 +140,36 @@ func (f *fetcher) over(l look, idle bool) (Reason, error) {
 	return NoneReady, nil
 }
 
+// standstill returns why a run that does not wait ends though there is no room for more: its
+// workers wait for a store that takes no results, or all of them are stuck.
+func (f *fetcher) standstill() (Reason, error) {
+	l := f.r.pool.load()
+	if l.stuck < f.r.o.Workers {
+		f.stuck = time.Time{}
+	} else if f.stuck.IsZero() {
+		f.stuck = time.Now()
+	}
+	if f.r.o.Wait || l.busy > int(f.r.unsure.Load()) {
+		return "", nil
+	}
+	for _, s := range f.r.stores {
+		if err := s.refusing(); err != nil {
+			return Exception, err
+		}
+	}
+	if f.stuck.IsZero() || !f.r.idle() {
+		return "", nil
+	}
+	look := f.look()
+	switch {
+	case len(look.queues) == 0:
+		return f.over(look, true)
+	case time.Since(f.stuck) < patience:
+		return "", nil
+	}
+	return Stuck, fmt.Errorf("%w: %d workers", errStuck, l.stuck)
+}
+
 // rest decides when to look again after finding nothing.
 func (f *fetcher) rest(l look) {
 	d := f.r.o.Poll
@@ -186,7 +224,7 @@ func (f *fetcher) claim(ctx context.Context, l look, room room) (asked, kept int
 		wants[src] = append(wants[src], jobqueue.Want{Name: l.queues[i], Max: n})
 	}
 	for _, src := range order {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || f.solo != nil {
 			break
 		}
 		kept += f.pop(ctx, src.store, src.ttl, wants[src])
@@ -235,6 +273,9 @@ func (f *fetcher) try(ctx context.Context, s *store, p *pop) int {
 // repeat repeats the claims whose answer was lost, as they may have taken effect.
 func (f *fetcher) repeat(ctx context.Context) (kept int) {
 	for _, s := range f.r.stores {
+		if f.solo != nil && ctx.Err() == nil {
+			break
+		}
 		if p := s.again; p != nil && !time.Now().Before(s.retryAt) {
 			s.again = nil
 			kept += f.try(ctx, s, p)
@@ -301,7 +342,10 @@ func (f *fetcher) inHand(s *store, ttl time.Duration, now time.Time, claims []*j
 	return jobs
 }
 
-var errTimeLimit = errors.New("time limit of the run")
+var (
+	errTimeLimit = errors.New("time limit of the run")
+	errStuck     = errors.New("every worker has a job that ignores its time limit")
+)
 
 // backoffs returns the types that are throttled, and until when.
 func (f *fetcher) backoffs() map[string]time.Time {

@@ -27,8 +27,12 @@ func (r room) none() bool { return r.limit <= 0 || r.free+r.ahead <= 0 }
 func (f *fetcher) room() room {
 	l := f.r.pool.load()
 	buffered := l.buffered + len(f.held)
-	r := room{free: l.free, limit: maxInHand}
-	if !f.careful && f.r.ran.Load() >= f.resume {
+	suspects := f.heldSuspects()
+	r := room{free: max(0, l.free-suspects), limit: maxInHand}
+	if f.solo != nil || l.stuck >= f.r.o.Workers {
+		return room{}
+	}
+	if !f.careful && suspects == 0 && f.r.ran.Load() >= f.resume {
 		r.ahead = maxBuffer - buffered
 		r.work = maxAhead*time.Duration(f.r.o.Workers) - l.work
 		// Refilling a buffer that is more than half full would mean many small claims.
@@ -110,14 +114,11 @@ func (f *fetcher) accept(ctx context.Context, jobs []*job) int {
 		jobs = f.giveBack(jobs, 0)
 	}
 	suspects := 0
-	f.lonely = false
-	for i, j := range jobs {
-		if j.claim.Alone() {
-			f.careful, f.lonely = true, true
-			f.giveBack(jobs[:i], 0)
-			f.giveBack(jobs[i+1:], 0)
-			return f.alone(ctx, j)
-		}
+	if jobs, f.lonely = f.isolate(jobs); f.lonely {
+		f.careful = true
+		return 1
+	}
+	for _, j := range jobs {
 		if j.claim.Suspect() {
 			suspects++
 		}
@@ -143,7 +144,7 @@ func (f *fetcher) giveBack(jobs []*job, n int) []*job {
 
 // keepFree returns the suspects that a worker is free for, then the others, and gives back the rest.
 func (f *fetcher) keepFree(jobs []*job) []*job {
-	free := f.r.pool.load().free
+	free := f.r.pool.load().free - f.heldSuspects()
 	var first, others []*job
 	for _, j := range jobs {
 		switch {
@@ -158,29 +159,6 @@ func (f *fetcher) keepFree(jobs []*job) []*job {
 	return append(first, others...)
 }
 
-// alone runs a job with no other beside it, so that a crash can only be its own:
-// what has not started is given back, what runs is waited for, and all of it settled.
-// It returns 1 if the job was run, else 0.
-func (f *fetcher) alone(ctx context.Context, j *job) int {
-	f.giveBackAll()
-	hopeless := func() bool { return ctx.Err() != nil || f.r.pool.load().stuck > 0 }
-	for !hopeless() && (f.r.pool.load().busy > 0 || f.r.inHand() > 1) {
-		f.sleep(ctx, time.Second)
-	}
-	if hopeless() {
-		// It cannot be alone here; elsewhere it may.
-		f.r.giveBack(f.box(), j, j.hand.beater.ttl)
-		return 0
-	}
-	if f.r.pool.put(f.throttle([]*job{j})); len(f.held) > 0 {
-		f.giveBackAll()
-	}
-	for ctx.Err() == nil && f.r.pool.load().stuck == 0 && !f.r.idle() {
-		f.sleep(ctx, time.Second)
-	}
-	return 1
-}
-
 // giveBackAll gives back everything that has not started.
 func (f *fetcher) giveBackAll() {
 	f.giveBack(f.r.pool.drain(), 0)
@@ -188,4 +166,8 @@ func (f *fetcher) giveBackAll() {
 		f.r.giveBack(f.box(), h.job, 0)
 	}
 	f.held = nil
+	if f.solo != nil {
+		f.r.giveBack(f.box(), f.solo.job, 0)
+		f.solo = nil
+	}
 }

@@ -23,6 +23,7 @@ const (
 	ReadOnly     Reason = "read-only"     // the queue refuses to hand out jobs; Err says why
 	HandlerFault Reason = "handler-fault" // what is ready has a handler that is broken or away, see Faults; Err says how
 	Throttled    Reason = "throttled"     // what is ready must not start yet, see Backoffs
+	Stuck        Reason = "stuck"         // jobs are ready, but every worker has one that ignored its time limit; Err says so
 	Exception    Reason = "exception"     // a store failed; Err says how
 	Stopped      Reason = "stopped"       // the context of Run ended
 )
@@ -35,7 +36,7 @@ type Result struct {
 	Faults   map[string]string    // the types that rested last because their handler is at fault, and why
 	Elapsed  time.Duration        // how long Run took
 	Stuck    []*jobqueue.Claim    // jobs that ignored the end of their context and still ran when Run returned
-	Err      error                // with ReadOnly, NonePossible, HandlerFault and Exception
+	Err      error                // with ReadOnly, NonePossible, HandlerFault, Stuck and Exception
 }
 
 // Counts are numbers of jobs. A job counts again each time it was claimed.

@@ -140,8 +140,7 @@ func (r *run) run(ctx context.Context) (Reason, error) {
 	r.fetcher.repeat(claiming) // only to give them back
 	r.fetcher.giveBackAll()
 	r.pool.close()
-	r.windDown(ctx)
-	r.settleRest()
+	r.settleRest(r.windDown(ctx))
 	end()
 	r.background.Wait()
 	return reason, err
@@ -185,8 +184,9 @@ func (r *run) inHand() (n int64) {
 func (r *run) idle() bool { return r.inHand() == 0 && r.pool.load().busy == 0 }
 
 // windDown waits for the workers to end. Once ctx has ended they have the grace period;
-// after that, or at an abort, their jobs are told to end.
-func (r *run) windDown(ctx context.Context) {
+// after that, or at an abort, their jobs are told to end. When they wait for stores alone,
+// that has a limit, which it returns if it has begun.
+func (r *run) windDown(ctx context.Context) (patience <-chan time.Time) {
 	stopped, aborted := ctx.Done(), r.calls.Done()
 	var grace, deaf <-chan time.Time
 	cut := func() {
@@ -199,7 +199,17 @@ func (r *run) windDown(ctx context.Context) {
 			}
 		}
 	}
-	for r.pool.working() || r.pool.load().busy > 0 {
+	for {
+		busy := int64(r.pool.load().busy)
+		settling := busy == r.unsure.Load()
+		switch {
+		case busy == 0 && !r.pool.working():
+			return patience
+		case !settling:
+			patience = nil
+		case patience == nil:
+			patience = r.patience()
+		}
 		select {
 		case <-r.changed:
 		case <-stopped:
@@ -208,10 +218,29 @@ func (r *run) windDown(ctx context.Context) {
 			cut()
 		case <-aborted:
 			cut()
+			patience = nil
 		case <-deaf:
 			r.leave()
-			return
+			return patience
+		case <-patience:
+			r.giveUp()
+			patience = nil
 		}
+	}
+}
+
+// patience returns when to stop waiting for stores to take what is left.
+func (r *run) patience() <-chan time.Time {
+	if r.calls.Err() != nil {
+		return time.After(deafTime)
+	}
+	return time.After(max(r.o.Grace, deafTime))
+}
+
+// giveUp leaves all that is not settled to its lease.
+func (r *run) giveUp() {
+	for _, s := range r.stores {
+		s.settler.giveUp()
 	}
 }
 
@@ -233,23 +262,26 @@ func (r *run) leave() {
 }
 
 // settleRest waits until everything is settled, but not for ever.
-func (r *run) settleRest() {
+func (r *run) settleRest(patience <-chan time.Time) {
 	for _, s := range r.stores {
 		close(s.settler.closing)
 	}
-	patience := time.After(max(r.o.Grace, deafTime))
 	aborted := r.calls.Done()
+	if r.calls.Err() != nil {
+		aborted = nil
+	}
+	if patience == nil {
+		patience = r.patience()
+	}
 	for _, s := range r.stores {
 		for ended := false; !ended; {
 			select {
 			case <-s.settler.ended:
 				ended = true
 			case <-aborted:
-				aborted, patience = nil, time.After(deafTime)
+				aborted, patience = nil, r.patience()
 			case <-patience:
-				for _, s := range r.stores {
-					s.settler.giveUp()
-				}
+				r.giveUp()
 			}
 		}
 		s.settler.giveUp()

@@ -105,17 +105,25 @@ func backoff(n int) time.Duration {
 // a run that does not wait gives up.
 const patience = 10 * time.Second
 
+// refusing returns why the store has not taken results for so long.
+func (s *store) refusing() error {
+	if since, err := s.settler.trouble(); err != nil && time.Since(since) > patience {
+		return err
+	}
+	return nil
+}
+
 // fatal returns why a run that does not wait cannot go on, or "".
 func (s *store) fatal() (Reason, error) {
-	away := func(since time.Time) bool { return time.Since(since) > patience }
-	switch since, err := s.settler.trouble(); {
-	case err != nil && away(since):
+	if err := s.refusing(); err != nil {
 		return Exception, err
+	}
+	switch {
 	case s.err == nil:
 		return "", nil
 	case errors.Is(s.err, jobqueue.ErrReadOnly):
 		return ReadOnly, s.err
-	case s.answered.IsZero() || away(s.answered):
+	case s.answered.IsZero() || time.Since(s.answered) > patience:
 		return Exception, s.err
 	}
 	return "", nil

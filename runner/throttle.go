@@ -129,7 +129,7 @@ func (f *fetcher) throttle(jobs []*job) []*job {
 	waits, now := f.charge(gated, charges)
 	for i, j := range gated {
 		switch wait := waits[i]; {
-		case wait > holdTime, wait > 0 && j.claim.Suspect():
+		case wait > holdTime:
 			f.r.giveBack(f.box(), j, 0)
 		case wait > 0:
 			f.held = append(f.held, heldJob{j, now.Add(wait)})
@@ -196,6 +196,16 @@ func (f *fetcher) release() {
 	}
 	f.held = rest
 	f.r.pool.put(due)
+}
+
+// heldSuspects returns for how many jobs a worker is kept free until their turn comes.
+func (f *fetcher) heldSuspects() (n int) {
+	for _, h := range f.held {
+		if h.claim.Suspect() {
+			n++
+		}
+	}
+	return n
 }
 
 // nextHeld returns how long until the next held job's turn, or d if that is sooner.
