@@ -300,3 +300,13 @@ func BenchmarkExec(b *testing.B) {
 		}
 	})
 }
+
+// Whoever kills the shim kills the program.
+func TestExecShimKilled(t *testing.T) {
+	w := newWitness(t)
+	err := shell(t.Context(), claim("{}"), `exec 3>"$1"; echo >&3; kill -9 $PPID; exec sleep 1000`, w.path)
+	if err == nil || errors.Is(err, jobqueue.ErrFault) || !strings.Contains(err.Error(), "signal: killed") {
+		t.Errorf("Run = %v, want a failure that says what was killed", err)
+	}
+	w.seesEnd(t, time.Second)
+}
