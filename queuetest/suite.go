@@ -47,6 +47,7 @@ var subjects = []struct {
 	{"delete", deleteRules},
 	{"requeue", requeueRules},
 	{"maintain", maintainRules},
+	{"kept", keptRules},
 	{"bounds", boundRules},
 	{"names", nameRules},
 	{"params", paramRules},
