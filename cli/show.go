@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/runner"
 )
 
 func (e *env) show() *cobra.Command {
@@ -23,7 +26,8 @@ func (e *env) show() *cobra.Command {
 ready one has been so: in all, and with --group for each domain and type.
 
 "no handler" means that this program cannot run the type: its jobs wait for one that can.
-What is paused is held back until it is resumed.`,
+What is paused is held back until it is resumed. A type whose handler is at fault rests
+in the runners that say so.`,
 		Args: noArgs,
 		RunE: nil,
 	}
@@ -40,17 +44,22 @@ What is paused is held back until it is resumed.`,
 			return err
 		}
 		pauses = slices.DeleteFunc(pauses, func(p jobqueue.Pause) bool { return !touches(p, f) })
+		faults, err := s.faults(ctx, f)
+		if err != nil {
+			return err
+		}
 		for i := range rows {
 			rows[i].pausedBy(pauses)
+			rows[i].Fault = faults[rows[i].Type]
 		}
 		sum := total(rows)
 		switch out := c.OutOrStdout(); {
 		case asJSON:
-			return showJSON(out, rows, sum, pauses)
+			return showJSON(out, rows, sum, pauses, faults)
 		case group:
 			return showTable(out, rows, sum)
 		default:
-			return showTotal(out, rows, sum, pauses)
+			return showTotal(out, rows, sum, pauses, faults)
 		}
 	})
 	return c
@@ -74,6 +83,24 @@ type row struct {
 	NoHandler bool    `json:"noHandler"`
 
 	Paused []shownPause `json:"paused,omitempty"`
+	Fault  string       `json:"fault,omitempty"` // of the handler in some runner
+}
+
+// faults returns the types whose handler is at fault in some live runner, and why.
+func (s *session) faults(ctx context.Context, f jobqueue.Filter) (map[string]string, error) {
+	all, err := runner.Runners(ctx, s.Group)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return nil, err
+	}
+	faults := map[string]string{}
+	for _, p := range all {
+		for typ, reason := range p.Faults {
+			if f.Type == "" || f.Type == typ {
+				faults[typ] = reason
+			}
+		}
+	}
+	return faults, nil
 }
 
 // touches reports whether a pause may hold back what f matches.
@@ -94,6 +121,9 @@ func (r *row) note() string {
 	var notes []string
 	if r.NoHandler {
 		notes = append(notes, "no handler")
+	}
+	if r.Fault != "" {
+		notes = append(notes, "handler at fault: "+escape(r.Fault))
 	}
 	for _, p := range r.Paused {
 		notes = append(notes, fmt.Sprintf("paused by %s: %s", escape(p.By), escape(p.Reason)))
@@ -157,7 +187,7 @@ func total(rows []row) row {
 	return sum
 }
 
-func showTotal(w io.Writer, rows []row, sum row, pauses []jobqueue.Pause) error {
+func showTotal(w io.Writer, rows []row, sum row, pauses []jobqueue.Pause, faults map[string]string) error {
 	if _, err := fmt.Fprintf(w, "ready %d, delayed %d, claimed %d, abandoned %d, oldest %s\n",
 		sum.Ready, sum.Delayed, sum.Claimed, sum.Abandoned, sum.oldest()); err != nil {
 		return err
@@ -171,6 +201,11 @@ func showTotal(w io.Writer, rows []row, sum row, pauses []jobqueue.Pause) error 
 	slices.Sort(types)
 	if types = slices.Compact(types); len(types) > 0 {
 		if _, err := fmt.Fprintf(w, "no handler: %s\n", enumerate(types)); err != nil {
+			return err
+		}
+	}
+	for _, typ := range slices.Sorted(maps.Keys(faults)) {
+		if _, err := fmt.Fprintf(w, "handler at fault: %s: %s\n", jobqueue.EscapeName(typ), escape(faults[typ])); err != nil {
 			return err
 		}
 	}
@@ -195,10 +230,11 @@ func showTable(w io.Writer, rows []row, sum row) error {
 	return t.Flush()
 }
 
-func showJSON(w io.Writer, rows []row, sum row, pauses []jobqueue.Pause) error {
+func showJSON(w io.Writer, rows []row, sum row, pauses []jobqueue.Pause, faults map[string]string) error {
 	return printJSON(w, struct {
-		Queues []row        `json:"queues"`
-		Total  row          `json:"total"`
-		Pauses []shownPause `json:"pauses"`
-	}{rows, sum, shownPauses(pauses)}, "  ")
+		Queues []row             `json:"queues"`
+		Total  row               `json:"total"`
+		Pauses []shownPause      `json:"pauses"`
+		Faults map[string]string `json:"faults"`
+	}{rows, sum, shownPauses(pauses), faults}, "  ")
 }

@@ -254,10 +254,15 @@ func (r *reasons) runners(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	covered := false
 	for _, p := range all {
-		if p.Covers(r.name) {
-			return nil
+		covered = covered || p.Covers(r.name)
+		if reason, ok := p.Faults[r.name.Type]; ok {
+			r.add("fault", "its handler is at fault, and the type rests in the runner %s: %s", jobqueue.EscapeName(p.Owner), escape(reason))
 		}
+	}
+	if covered {
+		return nil
 	}
 	only := ""
 	if r.Excluded(r.name.Type) {

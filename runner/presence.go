@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/wikifarm/jobqueue"
@@ -18,6 +19,8 @@ const (
 	presenceTime   = 5 * time.Second // between two announcements; one counts for three times as long
 	presenceWait   = time.Second     // for taking it back at the end
 	mostListed     = 100             // domains, and running jobs
+	mostFaults     = 20
+	mostReason     = 200 // bytes of a fault
 )
 
 // A Presence is what a runner says of itself. All lists are sorted or in the
@@ -39,6 +42,9 @@ type Presence struct {
 	AllDomains  bool         `json:"allDomains"` // it serves whatever domain there is
 	Running     []RunningJob `json:"running"`
 	Busy        int          `json:"busy"` // how many jobs run
+
+	// Faults are types that rest as their handler is at fault, and why; at most 20.
+	Faults map[string]string `json:"faults,omitempty"`
 
 	Beat time.Duration `json:"-"` // how long ago it said so, by the store's clock
 }
@@ -139,6 +145,12 @@ func (r *run) presence(started time.Time) []byte {
 			p.Running = append(p.Running, RunningJob{j.claim.Domain, j.claim.Type, j.claim.ID, j.claim.Attempt, j.started.UTC()})
 		}
 	}
+	p.Faults = map[string]string{}
+	r.resting.Range(func(typ, reason any) bool {
+		text := printable(reason.(string))
+		p.Faults[typ.(string)] = strings.ToValidUTF8(text[:min(len(text), mostReason)], "")
+		return len(p.Faults) < mostFaults
+	})
 	slices.Sort(p.Types)
 	p.Types = slices.Compact(p.Types)
 	slices.Sort(p.Domains)

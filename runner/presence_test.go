@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,6 +115,35 @@ func TestPresence(t *testing.T) {
 		<-done
 		<-other
 		f.alive(0)
+	})
+}
+
+// A type whose handler is at fault is named, until it works again.
+func TestPresenceFaults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t, sharing)
+		var works atomic.Bool
+		f.add("mail", jobqueue.Policy{}, func(context.Context, int) error {
+			if works.Load() {
+				return nil
+			}
+			return jobqueue.Fault(errors.New("no\nmailer" + strings.Repeat("!", 300)))
+		})
+		f.push("mail", 5)
+		ctx, stop := context.WithCancel(t.Context())
+		done := f.goRun(ctx, runner.Options{Wait: true})
+		time.Sleep(6 * time.Second)
+		if reason := f.alive(1)[0].Faults["mail"]; !strings.HasPrefix(reason, `no\nmailer!!!`) || len(reason) != 200 {
+			t.Errorf("the fault of mail is %q", reason)
+		}
+		works.Store(true)
+		time.Sleep(2 * time.Minute)
+		if faults := f.alive(1)[0].Faults; len(faults) > 0 {
+			t.Errorf("the faults are %v, want none", faults)
+		}
+		stop()
+		<-done
+		f.stored("mail", 0, 0, 0, 0)
 	})
 }
 

@@ -140,9 +140,13 @@ func (r *run) learn(j *job, err error, do jobqueue.Action) {
 	begins, ends := j.typ.rest.heard(j, err, do)
 	switch {
 	case begins > 0:
+		if reason := j.typ.rest.reason(); reason != nil {
+			r.resting.Store(j.typ.name, reason.Error())
+		}
 		r.log.Error("handler at fault, its type rests", "type", printable(j.typ.name), "for", begins, "error", printable(err.Error()))
 		r.wake()
 	case ends:
+		r.resting.Delete(j.typ.name)
 		r.log.Info("handler works again", "type", printable(j.typ.name))
 		r.wake()
 	}

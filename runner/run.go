@@ -62,6 +62,7 @@ type run struct {
 	watch   *watch
 	memory  *memory
 	tally   tally
+	resting sync.Map // types whose handler is at fault, and why
 
 	base    context.Context          // of jobs: the values of Run's context, never done
 	calls   context.Context          // of the fetcher's calls: ends with Options.Abort
