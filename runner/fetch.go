@@ -18,6 +18,8 @@ const (
 	readyTime = 100 * time.Millisecond // how long a list of ready queues is used
 	quickLook = 10 * time.Millisecond  // the first pause after finding nothing, doubling up to Options.Poll
 	busyLook  = 2 * time.Second        // between looks while all workers are busy: they have the store find ended leases
+	longPause = 10 * time.Second       // the most between two looks that find much that cannot be run
+	manyVain  = 10                     // queues; looking takes longer the more there are
 	maxInHand = 4 * maxBuffer          // claims of one store; more than that are behind in being settled
 )
 
@@ -40,6 +42,7 @@ type fetcher struct {
 	resume   int64            // how many runs must have ended before something is claimed ahead again
 	nothing  int              // looks in a row that found nothing
 	quiet    time.Time        // no look before
+	hush     time.Time        // no look before, even if there is a hint
 	idle     bool             // nothing was in hand at the last look
 	looked   time.Time        // when the last look was
 }
@@ -90,7 +93,11 @@ func (f *fetcher) run(ctx context.Context) (Reason, error) {
 		// Asked before the look: what a job pushed before it was settled is found.
 		idle := f.r.idle()
 		last := idle && !f.idle && !f.r.o.Wait // a run that would end looks at once
-		if wait := time.Until(f.quiet); wait > 0 && !f.r.hinted.Load() && !last {
+		quiet := f.quiet
+		if f.r.hinted.Load() {
+			quiet = f.hush
+		}
+		if wait := time.Until(quiet); wait > 0 && !last {
 			f.sleep(ctx, wait)
 			continue
 		}
@@ -187,6 +194,22 @@ func (f *fetcher) rest(l look) {
 		if at := t.rest.ends(now); !at.IsZero() {
 			f.quiet = earlier(f.quiet, at)
 		}
+	}
+	if f.hush = now.Add(pause(l)); f.quiet.Before(f.hush) {
+		f.quiet = f.hush
+	}
+}
+
+// pause returns how long not to look after one that found little but what cannot be run: so long
+// that looking takes a hundredth of the time.
+func pause(l look) time.Duration {
+	switch d := 100 * l.took; {
+	case l.vain < manyVain:
+		return 0
+	case l.throttled:
+		return min(d, holdTime/2) // or the rate would not be reached
+	default:
+		return min(d, longPause)
 	}
 }
 

@@ -15,6 +15,8 @@ type look struct {
 	throttled bool     // some types were left out because they must wait
 	faulty    bool     // some types were left out because their handlers are at fault
 	hope      bool     // and one of these worked a moment ago
+	vain      int      // queues that were found and cannot be run
+	took      time.Duration
 }
 
 // look asks the stores which queues are ready, or uses what they said a moment ago.
@@ -33,10 +35,12 @@ func (f *fetcher) look() (l look) {
 			}
 			f.ask(s, domains, names)
 		}
+		l.vain += s.foreign
 		for _, n := range s.ready {
 			t := f.jobType(s, n.Type)
 			if alone, hope := t.rest.leftAlone(now); alone {
 				l.faulty, l.hope = true, l.hope || hope
+				l.vain++
 				continue
 			}
 			if !t.gate.closedUntil(now).IsZero() {
@@ -47,6 +51,7 @@ func (f *fetcher) look() (l look) {
 			l.stores = append(l.stores, s)
 		}
 	}
+	l.took = time.Since(now)
 	return l
 }
 
@@ -89,6 +94,7 @@ func (f *fetcher) ask(s *store, domains map[string]bool, names []jobqueue.Name) 
 	ctx, cancel := s.call()
 	defer cancel()
 	var ready []jobqueue.Name
+	s.foreign = 0
 	for b, err := range s.group.Ready(ctx, names...) {
 		if err != nil {
 			s.heard(err)
@@ -96,6 +102,8 @@ func (f *fetcher) ask(s *store, domains map[string]bool, names []jobqueue.Name) 
 		}
 		if (len(domains) == 0 || domains[b.Domain]) && f.r.group.Backend(b.Type) == s.backend && f.runs(b.Type) {
 			ready = append(ready, b.Name)
+		} else {
+			s.foreign++
 		}
 	}
 	slices.SortFunc(ready, schedule.Compare)

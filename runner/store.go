@@ -28,6 +28,7 @@ type store struct {
 
 	// The fetcher's own: what was ready when, and how the store answered.
 	ready    []jobqueue.Name
+	foreign  int // queues that were ready, but not for this run
 	looked   time.Time
 	answered time.Time // zero: never
 	failures int
