@@ -67,7 +67,9 @@ func TestThrottledDangerous(t *testing.T) {
 				if n := int(ran.Load()); n != tt.jobs {
 					t.Errorf("%d ran within %v, want %d", n, tt.most, tt.jobs)
 				}
-				f.counted(<-done, runner.Counts{Done: tt.jobs, GivenBack: 0})
+				if res := <-done; res.Counts.Done != tt.jobs || res.Counts.Lost > 0 {
+					t.Errorf("%v, want %d done", res, tt.jobs)
+				}
 			})
 		})
 	}
