@@ -50,11 +50,13 @@ func (p *process) launch(path string, prog *Program, env []string, std [3]*os.Fi
 	p.kill = func() { cmd.Process.Kill() }
 	go func() {
 		lines := bufio.NewScanner(status)
-		answered := false
+		begun, answered := false, false
 		for lines.Scan() {
 			word, n := "", 0
 			fmt.Sscan(lines.Text(), &word, &n)
 			switch {
+			case word == "start":
+				begun = true
 			case word == "pid":
 				p.pid.Store(int64(n))
 			case !answered:
@@ -68,7 +70,7 @@ func (p *process) launch(path string, prog *Program, env []string, std [3]*os.Fi
 		err := cmd.Wait()
 		if !answered {
 			p.err = fmt.Errorf("the process that looked after the program ended: %w", cmp.Or(err, errNoStatus))
-			if p.pid.Load() == 0 {
+			if !begun {
 				p.err = &startError{prog.Argv[0], p.err}
 			}
 			close(p.ended)

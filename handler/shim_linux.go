@@ -73,8 +73,18 @@ func parentOf(pid int) int {
 	return parent
 }
 
-func limitMemory(bytes uint64) error {
-	return syscall.Setrlimit(syscall.RLIMIT_AS, &syscall.Rlimit{Cur: bytes, Max: bytes})
+// underLimit calls f with at most so many bytes of address space, or fewer if that is the limit anyway.
+func underLimit(bytes uint64, f func() error) error {
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_AS, &old); err != nil {
+		return err
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_AS, &syscall.Rlimit{Cur: min(bytes, old.Max), Max: old.Max}); err != nil {
+		return err
+	}
+	err := f()
+	syscall.Setrlimit(syscall.RLIMIT_AS, &old)
+	return err
 }
 
 // memoryOf returns how many bytes of a process are in memory; 0 if that is not known.

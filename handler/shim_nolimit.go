@@ -4,4 +4,4 @@ package handler
 
 import "syscall"
 
-func limitMemory(uint64) error { return syscall.ENOTSUP }
+func underLimit(uint64, func() error) error { return syscall.ENOTSUP }

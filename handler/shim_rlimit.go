@@ -4,14 +4,20 @@ package handler
 
 import "syscall"
 
-func limitMemory(bytes uint64) error {
-	var l syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_AS, &l); err != nil {
+// underLimit calls f with at most so many bytes of address space.
+func underLimit(bytes uint64, f func() error) error {
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_AS, &old); err != nil {
 		return err
 	}
-	set(&l.Cur, bytes)
-	set(&l.Max, bytes)
-	return syscall.Setrlimit(syscall.RLIMIT_AS, &l)
+	limit := old
+	set(&limit.Cur, bytes)
+	if err := syscall.Setrlimit(syscall.RLIMIT_AS, &limit); err != nil {
+		return err
+	}
+	err := f()
+	syscall.Setrlimit(syscall.RLIMIT_AS, &old)
+	return err
 }
 
 // set sets a limit, whose type is another one on each system.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"syscall"
@@ -60,6 +61,7 @@ func (s *shim) run() {
 	// Ignoring these instead would have the program ignore them.
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
+	tell(shimStatus, "start", 0) // from here on whatever happens may be the program's doing
 	if err := s.start(); err != nil {
 		tell(shimStatus, "exec", errno(err))
 		return
@@ -156,11 +158,10 @@ func limit(bytes, path string, argv []string) {
 	syscall.CloseOnExec(limitStatus)
 	n, err := strconv.ParseUint(bytes, 10, 63)
 	env := os.Environ()
+	// The limit may be less than this process has, which until it is the program must not ask for more.
+	debug.SetGCPercent(-1)
 	if err == nil {
-		err = limitMemory(n)
-	}
-	if err == nil {
-		err = syscall.Exec(path, argv, env)
+		err = underLimit(n, func() error { return syscall.Exec(path, argv, env) })
 	}
 	tell(limitStatus, "exec", errno(err))
 }
