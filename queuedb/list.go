@@ -72,6 +72,9 @@ type cursor struct {
 	jobqueue.Filter
 	statement string
 	ids       []int64 // what is left of Filter.IDs, sorted
+	known     bool    // queues and most are
+	queues    Numbers // that the filter names, in order; nil is any
+	most      bool    // of all queues, so that the others are passed over one by one
 	after     int64
 	left      int // how many may still match
 	end       bool
@@ -108,23 +111,23 @@ func newCursor(f jobqueue.Filter) *cursor {
 
 // next returns the places of the next page that the filter matches. An empty page is not the end.
 func (c *cursor) next(t tx, claims func() ([]*live, error)) ([]place, error) {
-	queues, err := c.queues(t)
-	if err != nil {
+	if err := c.findQueues(t); err != nil {
 		return nil, err
 	}
-	if queues != nil && len(queues) == 0 {
+	if c.queues != nil && len(c.queues) == 0 {
 		c.end = true
 		return nil, nil
 	}
 	var ids Numbers
+	var err error
 	if c.IDs != nil {
 		n := min(changeBatch, len(c.ids))
 		ids, c.ids = c.ids[:n], c.ids[n:]
 		c.end = len(c.ids) == 0
 	} else {
 		var only any
-		if queues != nil {
-			only = queues
+		if c.queues != nil && !c.most {
+			only = c.queues
 		}
 		if ids, err = t.numbers(c.statement, c.after, only, int64(changeBatch)); err != nil {
 			return nil, err
@@ -144,7 +147,7 @@ func (c *cursor) next(t tx, claims func() ([]*live, error)) ([]place, error) {
 	}
 	places = slices.DeleteFunc(places, func(p place) bool {
 		return c.States != nil && !slices.Contains(c.States, p.state) ||
-			queues != nil && !slices.Contains(queues, p.queue)
+			c.queues != nil && !has(c.queues, p.queue)
 	})
 	if c.Limit > 0 {
 		places = places[:min(c.left, len(places))]
@@ -154,22 +157,30 @@ func (c *cursor) next(t tx, claims func() ([]*live, error)) ([]place, error) {
 	return places, nil
 }
 
-// queues returns the queues that the filter names; nil means any.
-func (c *cursor) queues(t tx) (Numbers, error) {
-	if c.Domain == "" && c.Type == "" {
-		return nil, nil
+func has(sorted Numbers, n int64) bool {
+	_, found := slices.BinarySearch(sorted, n)
+	return found
+}
+
+// findQueues looks for the queues that the filter names, once for all pages:
+// queues are never deleted, and one that is new meanwhile need not be seen.
+func (c *cursor) findQueues(t tx) error {
+	if c.known || c.Domain == "" && c.Type == "" {
+		return nil
 	}
-	queues := Numbers{}
+	queues, all := Numbers{}, 0
 	err := t.Query("queue_all", func(scan Scan) error {
 		var id int64
 		var n jobqueue.Name
 		err := scan(&id, &n.Domain, &n.Type)
-		if (c.Domain == "" || c.Domain == n.Domain) && (c.Type == "" || c.Type == n.Type) {
+		if all++; (c.Domain == "" || c.Domain == n.Domain) && (c.Type == "" || c.Type == n.Type) {
 			queues = append(queues, id)
 		}
 		return err
 	})
-	return queues, err
+	slices.Sort(queues)
+	c.known, c.queues, c.most = err == nil, queues, 2*len(queues) > all
+	return err
 }
 
 // List implements [jobqueue.Backend].

@@ -78,7 +78,7 @@ func (b *Backend) readBacklogs(t tx, names []jobqueue.Name) ([]jobqueue.Backlog,
 		}
 	} else if err := t.Query("ready_queues", row); err != nil {
 		return nil, err
-	} else if err := t.Query("later_queues", row, t.now); err != nil {
+	} else if err := t.dueQueues(add); err != nil {
 		return nil, err
 	}
 	if err := t.lapsedQueues(wanted, add); err != nil {
@@ -98,6 +98,28 @@ func (b *Backend) readBacklogs(t tx, names []jobqueue.Name) ([]jobqueue.Backlog,
 		backlogs = append(backlogs, jobqueue.Backlog{Name: byID[id], Age: age(at, t.now)})
 	}
 	return backlogs, nil
+}
+
+// dueQueues adds the queues with delayed jobs that are due. While these are few,
+// it looks at them alone; when they pile up, once at each queue with delayed jobs.
+func (t tx) dueQueues(add func(queue, since int64)) error {
+	due := int64(0)
+	err := t.Query("later_queues", func(scan Scan) error {
+		var queue, since, n int64
+		err := scan(&queue, &since, &n)
+		add(queue, since)
+		due += n
+		return err
+	}, t.now, int64(releaseBatch))
+	if err != nil || due < releaseBatch {
+		return err
+	}
+	return t.Query("later_queues_all", func(scan Scan) error {
+		var queue, since int64
+		err := scan(&queue, &since)
+		add(queue, since)
+		return err
+	}, t.now)
 }
 
 // lapsedQueues adds the queues of claims that the next sweep ends, those wanted or, with nil, all.

@@ -21,8 +21,12 @@ const (
 // walPages is from how many pages in the write-ahead log on they are moved to the file.
 const walPages = 4000
 
-// shrinkPatience is how long a process waits for readers once the log has grown to four times walPages.
-const shrinkPatience = 100 * time.Millisecond
+// Once the log has grown to four times walPages, a process waits for readers,
+// and not again for a while if it did so in vain.
+const (
+	shrinkPatience = time.Second
+	shrinkPause    = 5 * time.Second
+)
 
 var (
 	errClosed = errors.New("backend is closed")
@@ -336,7 +340,7 @@ func (w *writer) shrink() {
 	})
 	w.conn.exec("pragma busy_timeout = 0")
 	if err != nil || busy != 0 {
-		w.retry = time.Now().Add(10 * shrinkPatience)
+		w.retry = time.Now().Add(shrinkPause)
 	}
 }
 

@@ -1,8 +1,14 @@
--- Returns each queue with delayed jobs that are due, and since when.
--- ?1 now
+-- Returns each queue of the delayed jobs that have been due for longest, since when, and how many of them it has.
+-- ?1 now, ?2 how many jobs at most
 select
   queue,
-  min(release)
-from later indexed by later_release
-where release <= ?1
+  min(release),
+  count(*)
+from (
+  select queue, release
+  from later
+  where release <= ?1
+  order by release
+  limit ?2
+)
 group by queue;
