@@ -45,6 +45,7 @@ func (f *fetcher) look() (l look) {
 			}
 			if !t.gate.closedUntil(now).IsZero() {
 				l.throttled = true
+				l.vain++
 				continue
 			}
 			l.queues = append(l.queues, n)
