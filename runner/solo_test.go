@@ -2,6 +2,7 @@ package runner_test
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -166,7 +167,7 @@ func TestResultsRefused(t *testing.T) {
 		"alone, at most once":      {jobqueue.Policy{AtMostOnce: true}, 2, 4},
 	} {
 		for _, wait := range []bool{false, true} {
-			t.Run(what, func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, waiting %v", what, wait), func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					f := newFarm(t)
 					f.add("a", tt.policy, sleep(0))
