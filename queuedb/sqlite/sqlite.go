@@ -161,13 +161,15 @@ func (s *store) Read(ctx context.Context, fn func(queuedb.Tx) error) (err error)
 			return err
 		}
 	}
-	s.gate.RLock()
-	s.gate.RUnlock()
-	if err := c.exec("begin"); err != nil {
-		return classify(s.path, err)
-	}
 	t := &tx{conn: c, ctx: ctx}
-	if err = t.begun(s.path); err == nil {
+	s.gate.RLock()
+	if err = classify(s.path, c.exec("begin")); err != nil {
+		s.gate.RUnlock()
+		return err
+	}
+	err = t.begun(s.path)
+	s.gate.RUnlock()
+	if err == nil {
 		err = fn(t)
 	}
 	err = errors.Join(err, c.exec("commit"))
