@@ -153,3 +153,21 @@ func TestStrings(t *testing.T) {
 		}
 	}
 }
+
+// The pieces of a push that is too large for one are one edit: they don't supersede each other.
+func TestPushInPiecesIsOneRoot(t *testing.T) {
+	g := newGroup(jobqueue.Routes{})
+	specs := make([]jobqueue.Spec, 2*jobqueue.MaxPush+1)
+	for i := range specs {
+		specs[i] = jobqueue.Spec{Type: "t", Root: jobqueue.Root{Key: fmt.Sprint("page ", i%2)}}
+	}
+	mustPush(t, g, specs...)
+	claims, err := g.Queue("t").Pop(t.Context(), len(specs))
+	if err != nil || len(claims) != len(specs) {
+		t.Errorf("Pop = %d jobs, %v, want all %d", len(claims), err, len(specs))
+	}
+	mustPush(t, g, specs[0])
+	if claims, err := g.Queue("t").Pop(t.Context(), 2); err != nil || len(claims) != 1 {
+		t.Errorf("Pop = %v, %v, want the newer edit", claims, err)
+	}
+}

@@ -3,6 +3,7 @@ package jobqueue
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/google/uuid"
 )
@@ -26,13 +27,63 @@ func (g *Group) Push(ctx context.Context, specs ...Spec) (Pushed, error) {
 	pushed := make(Pushed, len(records))
 	var errs []error
 	for _, b := range g.backends {
+		earlier := map[Mark]bool{} // the new roots of pieces that are in
 		for _, piece := range pieces(records, func(r *Record) bool { return g.Backend(r.Type) == b }) {
-			if err := g.pushPiece(ctx, b, records, piece, pushed); err != nil {
+			err := g.sameRoots(ctx, b, records, piece, earlier)
+			if err == nil {
+				err = g.pushPiece(ctx, b, records, piece, pushed)
+			} else {
+				fail(pushed, piece, err)
+			}
+			if err != nil {
 				errs = append(errs, err)
 			}
 		}
 	}
 	return pushed, errors.Join(errs...)
+}
+
+// sameRoots gives the jobs of a piece the time of the new roots that they share with
+// earlier pieces, lest the pieces of one push supersede each other; it adds
+// the roots that are new in this one.
+func (g *Group) sameRoots(ctx context.Context, b Backend, records []Record, piece []int, earlier map[Mark]bool) error {
+	var marks []Mark
+	var places [][]int
+	index := map[Mark]int{}
+	for _, i := range piece {
+		r := &records[i]
+		if r.Root.Key == "" || !r.Root.Time.IsZero() {
+			continue
+		}
+		m := Mark{Name: r.Name, Key: r.Root.Key}
+		if !earlier[m] {
+			continue
+		}
+		k, seen := index[m]
+		if !seen {
+			k = len(marks)
+			index[m] = k
+			marks, places = append(marks, m), append(places, nil)
+		}
+		places[k] = append(places[k], i)
+	}
+	if len(marks) > 0 {
+		times, err := b.MarkRoots(ctx, marks...)
+		if err != nil {
+			return &Error{Op: "push", Queue: marks[0].Name, Err: fmt.Errorf("read root marks: %w", err)}
+		}
+		for k := range marks {
+			for _, i := range places[k] {
+				records[i].Root.Time = times[k]
+			}
+		}
+	}
+	for _, i := range piece {
+		if r := &records[i]; r.Root.Key != "" && r.Root.Time.IsZero() {
+			earlier[Mark{Name: r.Name, Key: r.Root.Key}] = true
+		}
+	}
+	return nil
 }
 
 // pieces splits the places of the records that are wanted into runs within the limits of Backend.Push.
@@ -78,13 +129,17 @@ func (g *Group) pushPiece(ctx context.Context, b Backend, records []Record, piec
 	}
 	if err != nil {
 		e := &Error{Op: "push", Queue: batch[0].Name, Err: err}
-		for _, i := range piece {
-			pushed[i].Err = e
-		}
+		fail(pushed, piece, e)
 		return e
 	}
 	for k, i := range piece {
 		pushed[i] = answer[k]
 	}
 	return nil
+}
+
+func fail(pushed Pushed, piece []int, err error) {
+	for _, i := range piece {
+		pushed[i].Err = err
+	}
 }

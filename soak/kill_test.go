@@ -1,0 +1,118 @@
+package soak_test
+
+import (
+	"database/sql"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/queuedb/sqlite"
+)
+
+// Each runner of TestKills runs so many jobs at once, and settles up to so many in one call.
+const (
+	procs  = 8
+	settle = 1000
+)
+
+// TestKills kills one of three runners with SIGKILL again and again while
+// they have jobs in hand: none is lost, none abandoned, and few start again.
+func TestKills(t *testing.T) {
+	length, asked := duration(t)
+	wanted := 4
+	if asked {
+		wanted = 30
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+
+	dir := t.TempDir()
+	farm := filepath.Join(dir, "farm.yaml")
+	if err := os.WriteFile(farm, []byte("backends: {main: {kind: sqlite, path: jobs.db}}\ndefault: {lease: 1s}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b, err := sqlite.Open(filepath.Join(dir, "jobs.db"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	g := jobqueue.NewGroup("wiki", jobqueue.Routes{Default: b})
+	args := []string{"--config", farm, "--procs", fmt.Sprint(procs)}
+	runners := make([]*runner, 3)
+	for i := range runners {
+		runners[i] = start(t, dir, i, args...)
+	}
+
+	specs := make([]jobqueue.Spec, 1000)
+	pushed, kills := 0, 0
+	for end := time.Now().Add(length); kills < wanted || time.Now().Before(end); {
+		for backlog(t, g) < 4*len(specs) {
+			for i := range specs {
+				specs[i] = jobqueue.Spec{Job: &note{Pushed: time.Now(), Text: fmt.Sprint(pushed + i), Takes: 5 * time.Millisecond}}
+			}
+			if _, err := g.Push(t.Context(), specs...); err != nil {
+				t.Fatal(err)
+			}
+			pushed += len(specs)
+		}
+		<-time.After(50*time.Millisecond + time.Duration(rnd.IntN(450))*time.Millisecond)
+		i := rnd.IntN(len(runners))
+		if err := runners[i].cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		runners[i].cmd.Wait()
+		kills++
+		runners[i] = start(t, dir, i, args...)
+	}
+	await(t, g, func(c jobqueue.Counts) bool { return c.Ready+c.Delayed+c.Claimed == 0 })
+
+	seen, starts := map[string]int{}, 0
+	for _, r := range runners {
+		r.stop(t)
+		starts += r.count(t, seen)
+	}
+	counts, err := g.Counts(t.Context(), jobqueue.Name{Domain: "wiki", Type: "note"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d jobs, %d kills, %d extra starts", pushed, kills, starts-pushed)
+	if len(seen) != pushed {
+		t.Errorf("%d jobs started, %d were pushed", len(seen), pushed)
+	}
+	if counts[0].Abandoned > 0 {
+		t.Errorf("%v, want none abandoned", counts[0])
+	}
+	if extra := starts - pushed; extra > kills*(procs+settle) {
+		t.Errorf("%d extra starts, want at most %d for each kill", extra, procs+settle)
+	}
+	sound(t, filepath.Join(dir, "jobs.db"))
+}
+
+// backlog returns how many jobs are ready.
+func backlog(t *testing.T, g *jobqueue.Group) int {
+	t.Helper()
+	counts, err := g.Counts(t.Context(), jobqueue.Name{Domain: "wiki", Type: "note"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return counts[0].Ready
+}
+
+// sound checks the file as SQLite does.
+func sound(t *testing.T, path string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var answer string
+	if err := db.QueryRow("pragma integrity_check").Scan(&answer); err != nil || answer != "ok" {
+		t.Errorf("integrity check: %s, %v", answer, err)
+	}
+}
