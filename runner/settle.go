@@ -13,8 +13,8 @@ import (
 
 const (
 	settleMax  = 1000 // outcomes in one settlement
-	settleSoon = 500  // as many are settled without waiting for more
-	settleWait = 2 * time.Millisecond
+	settleSoon = 1000 // as many are settled without waiting for more
+	settleWait = 5 * time.Millisecond
 	flights    = 2 // settlements under way at once
 	outboxSoon = 128
 )

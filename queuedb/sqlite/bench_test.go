@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/wikifarm/jobqueue"
 )
 
@@ -160,7 +162,11 @@ func (c *bare) push(rs []jobqueue.Record) {
 
 func (c *bare) work() {
 	var ids []byte
+	token := uuid.New()
+	none := func([]driver.Value) {}
 	c.exec("begin immediate")
+	c.query("claim_find", none, token[:])
+	c.query("sweep_state", none)
 	last := int64(0)
 	c.query("ready_take", func(row []driver.Value) {
 		last = row[1].(int64)
@@ -177,8 +183,11 @@ func (c *bare) work() {
 	if n != batch {
 		c.b.Fatalf("read %d jobs, want %d", n, batch)
 	}
+	c.exec("claim_add", token[:], "", int64(1e7), int64(1e15), string(ids))
 	c.exec("commit")
 	c.exec("begin immediate")
+	c.query("claim_find", none, token[:])
 	c.exec("job_delete", string(ids))
+	c.exec("claim_end", token[:], []byte{1, 2}, int64(1e15))
 	c.exec("commit")
 }
