@@ -31,7 +31,10 @@ func (s severity) String() string { return [...]string{"OK", "WARNING", "CRITICA
 // check is what check is asked for, and finds.
 type check struct {
 	maxAge       time.Duration
-	maxAbandoned int // -1: not looked at
+	maxIdle      time.Duration // 0: not looked at
+	maxAbandoned int           // -1: not looked at
+	maxGrowth    int
+	noCount      bool
 	minFree      int64
 	noRunners    bool
 	asJSON       bool
@@ -53,7 +56,7 @@ func (k *check) add(level severity, format string, args ...any) {
 }
 
 func (e *env) check() *cobra.Command {
-	k := &check{maxAge: 10 * time.Minute, maxAbandoned: -1, minFree: 64 << 20}
+	k := &check{maxAge: 10 * time.Minute, maxIdle: 10 * time.Minute, maxAbandoned: -1, maxGrowth: 100, minFree: 64 << 20}
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Check the farm, for a monitoring system",
@@ -61,16 +64,22 @@ func (e *env) check() *cobra.Command {
 a |, and the exit status 0 if all is well, 1 for a warning, 2 if it is critical, and
 3 if that cannot be told, as when a store is away or a flag is wrong.
 
-Critical: the oldest ready job is older than --max-age; no live runner runs a type or
-domain that has ready jobs. Warning: a type that has ready jobs has no handler, here
-or in a live runner; ready jobs are in a backend their type is no longer routed to; there are
-more abandoned jobs than --max-abandoned; the disk of a store is nearly full. What is
-paused is left alone and counted.`,
+Critical: the oldest ready job is older than --max-age; jobs have been ready for --max-idle
+and runners got nothing done; no live runner runs a type or domain that has ready jobs.
+Warning: a type that has ready jobs has no handler, here or in a live runner; ready jobs
+are in a backend their type is no longer routed to; within an hour there are --max-growth more
+abandoned jobs, or more than --max-abandoned in all; the disk of a store is nearly full.
+What is paused is left alone and counted.
+
+To see growth, it notes the number of abandoned jobs in the default backend.`,
 		Args: func(c *cobra.Command, args []string) error { return undecided(noArgs(c, args)) },
 	}
 	fs := c.Flags()
-	fs.Var(duration(&k.maxAge), "max-age", "how long the oldest ready job may have waited")
-	fs.Var(whole(&k.maxAbandoned, 0, math.MaxInt), "max-abandoned", "how many abandoned jobs there may be; they are counted only with it, which takes time in a large store")
+	fs.Var(duration(&k.maxAge), "max-age", "how long the oldest ready job may have waited; without it 10m")
+	fs.Var(duration(&k.maxIdle), "max-idle", "how long runners may get nothing done while jobs are ready; without it 10m, with 0 for ever")
+	fs.Var(whole(&k.maxGrowth, 0, math.MaxInt), "max-growth", "by how many the abandoned jobs may become more within an hour; without it 100")
+	fs.Var(whole(&k.maxAbandoned, 0, math.MaxInt), "max-abandoned", "how many abandoned jobs there may be; without it any number")
+	fs.BoolVar(&k.noCount, "no-count", false, "do not count abandoned jobs, which takes time in a very large store")
 	fs.Var(size(&k.minFree), "min-free", "how much room the disk of a store must have; without it 64M")
 	fs.BoolVar(&k.noRunners, "no-runners", false, "do not expect a live runner, as where cron starts them")
 	fs.BoolVar(&k.asJSON, "json", false, "print one JSON document")
@@ -101,7 +110,7 @@ func (k *check) run(ctx context.Context, s *session) error {
 	if err := k.ready(ctx, s); err != nil {
 		return err
 	}
-	if k.maxAbandoned >= 0 {
+	if !k.noCount {
 		if err := k.abandoned(ctx, s); err != nil {
 			return err
 		}
@@ -170,6 +179,9 @@ func (k *check) ready(ctx context.Context, s *session) error {
 	if len(astray) > 0 {
 		k.add(warning, "jobs in a backend their type is not routed to: %s", example(astray))
 	}
+	if err := k.idle(ctx, s, oldest); err != nil {
+		return err
+	}
 	k.measure("oldest", "s", oldest.Seconds(), "", fmt.Sprint(k.maxAge.Seconds()))
 	k.measure("queues", "", float64(queues), "", "")
 	k.measure("paused", "", float64(k.paused), "", "")
@@ -177,21 +189,25 @@ func (k *check) ready(ctx context.Context, s *session) error {
 	return nil
 }
 
-func (k *check) abandoned(ctx context.Context, s *session) error {
-	n := 0
-	for _, st := range s.Stores {
-		counts, err := s.only(st.Backend).Counts(ctx)
-		if err != nil {
-			return err
-		}
-		for _, c := range counts {
-			n += c.Abandoned
-		}
+// idle looks at whether runners get anything done, the oldest ready job being so old.
+func (k *check) idle(ctx context.Context, s *session, oldest time.Duration) error {
+	ago, ok, err := runner.Progress(ctx, s.Group)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
 	}
-	if n > k.maxAbandoned {
-		k.add(warning, "%d abandoned jobs, more than %d", n, k.maxAbandoned)
+	if err != nil {
+		return err
 	}
-	k.measure("abandoned", "", float64(n), fmt.Sprint(k.maxAbandoned), "")
+	if ok {
+		k.measure("idle", "s", ago.Seconds(), "", "")
+	}
+	switch {
+	case k.maxIdle == 0 || oldest <= k.maxIdle:
+	case !ok:
+		k.add(critical, "jobs have been ready for %v, and no runner ever got anything done", oldest.Round(time.Second))
+	case ago > k.maxIdle:
+		k.add(critical, "runners got nothing done for %v, with jobs ready", ago.Round(time.Second))
+	}
 	return nil
 }
 

@@ -56,9 +56,9 @@ func runnersJSON(w io.Writer, all []runner.Presence) error {
 
 func printRunner(w io.Writer, p runner.Presence) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s owner=%s host=%s pid=%d version=%s started=%s beat=%s workers=%d busy=%d types=%s domains=%s\n",
+	fmt.Fprintf(&b, "%s owner=%s host=%s pid=%d version=%s started=%s beat=%s workers=%d busy=%d ended=%d types=%s domains=%s\n",
 		jobqueue.EscapeName(p.ID), jobqueue.EscapeName(p.Owner), jobqueue.EscapeName(p.Host), p.PID, jobqueue.EscapeName(p.Version),
-		stamp(p.Started), p.Beat.Round(time.Second), p.Workers, p.Busy, typesOf(p), domainsOf(p))
+		stamp(p.Started), p.Beat.Round(time.Second), p.Workers, p.Busy, p.Ended, typesOf(p), domainsOf(p))
 	for _, j := range p.Running {
 		fmt.Fprintf(&b, "  %s %s attempt=%d since=%s\n",
 			jobqueue.Name{Domain: j.Domain, Type: j.Type}, jobqueue.EscapeName(j.ID), j.Attempt, stamp(j.Since))

@@ -16,6 +16,7 @@ import (
 
 const (
 	presencePrefix = "runner/"       // of the keys in a Control
+	progressKey    = "progress"      // in a Control, set whenever runners have got something done
 	presenceTime   = 5 * time.Second // between two announcements; one counts for three times as long
 	presenceWait   = time.Second     // for taking it back at the end
 	mostListed     = 100             // domains, and running jobs
@@ -41,7 +42,8 @@ type Presence struct {
 	DomainCount int          `json:"domainCount"`
 	AllDomains  bool         `json:"allDomains"` // it serves whatever domain there is
 	Running     []RunningJob `json:"running"`
-	Busy        int          `json:"busy"` // how many jobs run
+	Busy        int          `json:"busy"`  // how many jobs run
+	Ended       int          `json:"ended"` // how many runs it has ended and recorded
 
 	// Faults are types that rest as their handler is at fault, and why; at most 20.
 	Faults map[string]string `json:"faults,omitempty"`
@@ -89,6 +91,26 @@ func Runners(ctx context.Context, g *jobqueue.Group) ([]Presence, error) {
 	return all, nil
 }
 
+// Progress returns how long ago runners last said that they had got something done: that
+// runs had ended, well or not, and were recorded. They say so every five seconds, if it is so,
+// and at their end. ok is false if none ever did. Without a [jobqueue.Control] the
+// error is an [errors.ErrUnsupported].
+func Progress(ctx context.Context, g *jobqueue.Group) (ago time.Duration, ok bool, err error) {
+	if g.Control == nil {
+		return 0, false, errNoControl
+	}
+	values, err := g.Control.Values(ctx, progressKey)
+	if err != nil {
+		return 0, false, fmt.Errorf("read when runners last got something done: %w", err)
+	}
+	for _, v := range values {
+		if v.Key == progressKey {
+			return v.Age, true, nil
+		}
+	}
+	return 0, false, nil
+}
+
 var errNoControl = fmt.Errorf("%w: the default backend keeps no control values, so runners cannot say that they are alive", errors.ErrUnsupported)
 
 // announce says every few seconds that this runner is alive. That it cannot be said stops nothing.
@@ -98,13 +120,14 @@ func (r *run) announce(ctx context.Context) {
 		return
 	}
 	key := presencePrefix + r.id
-	started, failing := time.Now(), false
+	started, failing, told := time.Now(), false, 0
 	tick := time.NewTicker(presenceTime)
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		call, cancel := context.WithTimeout(ctx, presenceTime)
 		v := jobqueue.Value{Key: key, Data: r.presence(started), TTL: 3 * presenceTime, Version: jobqueue.AnyVersion}
 		_, _, err := c.SetValue(call, v)
+		told = r.progress(call, told)
 		cancel()
 		if err != nil && !failing && ctx.Err() == nil {
 			r.log.Warn("the runner cannot say that it is alive", "error", printable(err.Error()))
@@ -119,6 +142,27 @@ func (r *run) announce(ctx context.Context) {
 	defer cancel()
 	// If that fails, it runs out.
 	_, _, _ = c.SetValue(call, jobqueue.Value{Key: key, Version: jobqueue.AnyVersion})
+	r.progress(call, told)
+}
+
+// ended returns how many jobs were run, or dropped for a newer root, and are settled.
+func (r *run) ended() int {
+	r.tally.mu.Lock()
+	defer r.tally.mu.Unlock()
+	return r.tally.counts.Runs() + r.tally.counts.Superseded
+}
+
+// progress says that something got done if it is more than was told, and returns what is told now.
+func (r *run) progress(ctx context.Context, told int) int {
+	n := r.ended()
+	if n == told {
+		return told
+	}
+	v := jobqueue.Value{Key: progressKey, Data: []byte(r.id), Version: jobqueue.AnyVersion}
+	if _, _, err := r.group.Control.SetValue(ctx, v); err != nil {
+		return told
+	}
+	return n
 }
 
 // presence returns what to say, no longer than a value may be.
@@ -154,7 +198,7 @@ func (r *run) presence(started time.Time) []byte {
 	slices.Sort(p.Types)
 	p.Types = slices.Compact(p.Types)
 	slices.Sort(p.Domains)
-	p.TypeCount, p.DomainCount, p.Busy = len(p.Types), len(p.Domains), len(p.Running)
+	p.TypeCount, p.DomainCount, p.Busy, p.Ended = len(p.Types), len(p.Domains), len(p.Running), r.ended()
 	cut(&p.Domains, mostListed)
 	cut(&p.Running, mostListed)
 	for {

@@ -118,6 +118,44 @@ func TestPresence(t *testing.T) {
 	})
 }
 
+// Runners say when they last got something done, and nothing while they do not.
+func TestProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm(t, sharing)
+		last := func(want time.Duration) {
+			t.Helper()
+			ago, ok, err := runner.Progress(t.Context(), f.group)
+			if ago != want || !ok || err != nil {
+				t.Errorf("Progress = %v, %v, %v, want %v", ago, ok, err, want)
+			}
+		}
+		f.add("fails", jobqueue.Policy{MaxTries: 1}, func(context.Context, int) error { return errors.New("no") })
+		f.add("away", jobqueue.Policy{}, func(context.Context, int) error { return jobqueue.Fault(errors.New("away")) })
+		ctx, stop := context.WithCancel(t.Context())
+		done := f.goRun(ctx, runner.Options{Wait: true})
+		time.Sleep(time.Minute)
+		if ago, ok, err := runner.Progress(t.Context(), f.group); ok || err != nil {
+			t.Errorf("before all else: Progress = %v, %v, %v, want none", ago, ok, err)
+		}
+		f.push("fails", 3)
+		time.Sleep(6 * time.Second)
+		last(time.Second)
+		if n := f.alive(1)[0].Ended; n != 3 {
+			t.Errorf("it says that %d runs ended, want 3", n)
+		}
+		f.push("away", 1)
+		time.Sleep(time.Minute)
+		last(61 * time.Second)
+		f.push("fails", 1)
+		time.Sleep(2 * time.Second)
+		stop()
+		<-done
+		last(0)
+		time.Sleep(time.Hour)
+		last(time.Hour)
+	})
+}
+
 // A type whose handler is at fault is named, until it works again.
 func TestPresenceFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -254,8 +292,12 @@ func TestCovers(t *testing.T) {
 }
 
 func TestRunnersUnsupported(t *testing.T) {
-	if _, err := runner.Runners(t.Context(), newFarm(t).group); !errors.Is(err, errors.ErrUnsupported) {
+	group := newFarm(t).group
+	if _, err := runner.Runners(t.Context(), group); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("Runners = %v, want %v", err, errors.ErrUnsupported)
+	}
+	if _, _, err := runner.Progress(t.Context(), group); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Progress = %v, want %v", err, errors.ErrUnsupported)
 	}
 }
 

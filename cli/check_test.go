@@ -1,0 +1,90 @@
+package cli_test
+
+import (
+	"database/sql"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/cli"
+	"github.com/wikifarm/jobqueue/queuedb/sqlite"
+)
+
+// abandon leaves so many abandoned jobs in the file jobs.db, and returns its backend.
+func abandon(t *testing.T, n int) *sqlite.Backend {
+	t.Helper()
+	b, err := sqlite.Open("jobs.db", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	g := jobqueue.NewGroup("default", jobqueue.Routes{Default: b})
+	for range n {
+		if _, err := g.Push(t.Context(), jobqueue.Spec{Type: "null"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lease := jobqueue.Lease{Token: uuid.New(), TTL: time.Minute}
+	claims, err := g.Pop(t.Context(), lease, jobqueue.Want{Name: jobqueue.Name{Domain: "default", Type: "null"}, Max: n})
+	if err != nil || len(claims) != n {
+		t.Fatalf("Pop = %d claims, %v, want %d", len(claims), err, n)
+	}
+	for _, c := range claims {
+		if err := g.Settle(t.Context(), jobqueue.Outcome{Claim: c, Do: jobqueue.ActionAbandon, Err: "no"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+// checks runs check, which must end with a status and say this.
+func checks(t *testing.T, status int, want string, args ...string) {
+	t.Helper()
+	got, stdout, stderr := execute(cli.JobCtl(cli.App{}), strings.NewReader(""), append([]string{"check"}, args...)...)
+	if got != status || !strings.Contains(stdout, want) || stderr != "" {
+		t.Errorf("check %s: status %d, want %d with %q\n%s%s", args, got, status, want, stdout, stderr)
+	}
+}
+
+// The number of abandoned jobs is noted every five minutes, for an hour.
+func TestCheckNotes(t *testing.T) {
+	t.Chdir(t.TempDir())
+	b := abandon(t, 5)
+	for range 2 {
+		checks(t, 0, "'growth'=0;0;", "--max-growth=0")
+		notes, err := b.Values(t.Context(), "check/abandoned/")
+		if err != nil || len(notes) != 1 || string(notes[0].Data) != "5" || notes[0].TTL > time.Hour || notes[0].TTL < 59*time.Minute {
+			t.Errorf("Values = %+v, %v, want one of 5 that lives for an hour", notes, err)
+		}
+	}
+}
+
+// Growth is that over the least of the hour, since some may have been requeued meanwhile.
+func TestCheckGrowth(t *testing.T) {
+	t.Chdir(t.TempDir())
+	b := abandon(t, 5)
+	for key, data := range map[string]string{"a": "7", "b": "3", "c": "4", "d": "of another version"} {
+		if _, _, err := b.SetValue(t.Context(), jobqueue.Value{Key: "check/abandoned/" + key, Data: []byte(data)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	checks(t, 0, "'growth'=2;2;", "--max-growth=2")
+	checks(t, 1, "WARNING: 2 more abandoned jobs than 0s ago, over 1 |", "--max-growth=1")
+}
+
+// A store that takes no notes takes no jobs either.
+func TestCheckCannotNote(t *testing.T) {
+	t.Chdir(t.TempDir())
+	abandon(t, 1)
+	db, err := sql.Open("sqlite", "jobs.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), "create trigger refuse before insert on value begin select raise(abort, 'no room'); end"); err != nil {
+		t.Fatal(err)
+	}
+	checks(t, 2, "CRITICAL: the default backend cannot be written to: ")
+}
