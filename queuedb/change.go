@@ -16,8 +16,7 @@ func (b *Backend) Delete(ctx context.Context, f jobqueue.Filter) (int, error) {
 		if _, err := t.Exec("dedupe_delete", ids); err != nil {
 			return err
 		}
-		_, err := t.Exec("job_delete", ids)
-		return err
+		return t.deleteJobs(ids)
 	})
 }
 

@@ -109,15 +109,28 @@ func (t tx) count(queues found) (counting, error) {
 
 // countClaims counts the claimed jobs of each queue: those that the next sweep makes ready apart from the others.
 func (t tx) countClaims(row func(queue int64, lapses bool, n, since int64)) error {
-	return t.Query("claim_queues", func(scan Scan) error {
-		var queue, n, since int64
-		var lapses bool
-		if err := scan(&queue, &lapses, &n, &since); err != nil {
+	claims, err := t.lives()
+	if err != nil {
+		return err
+	}
+	for _, c := range claims {
+		err := t.queuesOf(runsOf(c.held), func(queue, n int64) { row(queue, c.lapses, n, c.expires) })
+		if err != nil {
 			return err
 		}
-		row(queue, lapses, n, since)
-		return nil
-	}, t.now)
+	}
+	return nil
+}
+
+// queuesOf counts jobs by queue, more than once when they are not in a row.
+func (t tx) queuesOf(jobs runs, row func(queue, n int64)) error {
+	firsts, lasts := jobs.columns()
+	return t.QueryEach("job_queues", func(scan Scan) error {
+		var queue, n int64
+		err := scan(&queue, &n)
+		row(queue, n)
+		return err
+	}, firsts, lasts)
 }
 
 // of returns the counts of names in their order or, without names, those of every queue that holds a job.

@@ -32,14 +32,14 @@ func (t tx) findLedgers(tokens []uuid.UUID) (map[uuid.UUID]*ledger, error) {
 	}
 	ledgers := make(map[uuid.UUID]*ledger, len(tokens))
 	err := t.QueryEach("claim_find", func(scan Scan) error {
-		var settled []byte
+		var held, settled []byte
 		l := new(ledger)
-		if err := scan(&l.token, &l.expires, &l.held, &settled); err != nil {
+		if err := scan(&l.token, &l.expires, &held, &settled); err != nil {
 			return err
 		}
 		token, err := uuid.FromBytes(l.token)
 		ledgers[token] = l
-		l.open(settled)
+		l.open(held, settled)
 		return err
 	}, column)
 	return ledgers, err
@@ -47,8 +47,10 @@ func (t tx) findLedgers(tokens []uuid.UUID) (map[uuid.UUID]*ledger, error) {
 
 // open makes l ready for use. What is damaged of it counts as empty; a sweep ends
 // the claim in its time, and Maintain finds the jobs.
-func (l *ledger) open(settled []byte) {
+func (l *ledger) open(held, settled []byte) {
 	l.token = slices.Clone(l.token)
+	ids, _ := decodeRuns(held)
+	l.held = ids.numbers()
 	l.gone, l.left = make([]bool, len(l.held)), len(l.held)
 	l.settled, _ = decodeRuns(settled)
 }
@@ -99,7 +101,7 @@ func (l *ledger) write(t tx) error {
 			held = append(held, id)
 		}
 	}
-	_, err := t.Exec("claim_settle", l.token, held, settled)
+	_, err := t.Exec("claim_settle", l.token, runsOf(held).encode(), settled)
 	return err
 }
 
@@ -118,13 +120,13 @@ type live struct {
 // lives reads every claim that has not ended.
 func (t tx) lives() (claims []*live, err error) {
 	err = t.Query("claim_live", func(scan Scan) error {
-		var settled []byte
+		var held, settled []byte
 		c := new(live)
-		if err := scan(&c.token, &c.owner, &c.expires, &c.lapses, &c.held, &settled); err != nil {
+		if err := scan(&c.token, &c.owner, &c.expires, &c.lapses, &held, &settled); err != nil {
 			return err
 		}
 		claims = append(claims, c)
-		c.open(settled)
+		c.open(held, settled)
 		return nil
 	}, t.now)
 	return claims, err

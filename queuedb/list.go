@@ -70,7 +70,7 @@ func (t tx) statesOf(places []place, claims func() ([]*live, error)) error {
 // A cursor walks through the jobs that a filter matches, a page at a time.
 type cursor struct {
 	jobqueue.Filter
-	statement string
+	statement string  // that returns what may match; "" is what is claimed
 	ids       []int64 // what is left of Filter.IDs, sorted
 	known     bool    // queues and most are
 	queues    Numbers // that the filter names, in order; nil is any
@@ -92,7 +92,7 @@ func newCursor(f jobqueue.Filter) *cursor {
 		case jobqueue.Delayed:
 			c.statement = "list_later"
 		case jobqueue.Claimed:
-			c.statement = "list_claimed"
+			c.statement = ""
 		case jobqueue.Abandoned:
 			c.statement = "list_abandoned"
 		}
@@ -124,6 +124,15 @@ func (c *cursor) next(t tx, claims func() ([]*live, error)) ([]place, error) {
 		n := min(changeBatch, len(c.ids))
 		ids, c.ids = c.ids[:n], c.ids[n:]
 		c.end = len(c.ids) == 0
+	} else if c.statement == "" {
+		all, err := claims()
+		if err != nil {
+			return nil, err
+		}
+		if ids = heldAfter(all, c.after); len(ids) > changeBatch {
+			ids = ids[:changeBatch]
+		}
+		c.end = len(ids) < changeBatch
 	} else {
 		var only any
 		if c.queues != nil && !c.most {
@@ -155,6 +164,19 @@ func (c *cursor) next(t tx, claims func() ([]*live, error)) ([]place, error) {
 		c.end = c.end || c.left == 0
 	}
 	return places, nil
+}
+
+// heldAfter returns the jobs of claims whose numbers are larger, in order.
+func heldAfter(claims []*live, after int64) (ids Numbers) {
+	for _, c := range claims {
+		for _, id := range c.held {
+			if id > after {
+				ids = append(ids, id)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 func has(sorted Numbers, n int64) bool {

@@ -101,8 +101,7 @@ func pruneAbandoned(t tx, m *jobqueue.Maintained) (more bool, err error) {
 	if _, err := t.Exec("abandoned_delete", ids); err != nil {
 		return false, err
 	}
-	_, err = t.Exec("job_delete", ids)
-	return len(ids) == pruneBatch, err
+	return len(ids) == pruneBatch, t.deleteJobs(ids)
 }
 
 func forget(t tx, m *jobqueue.Maintained) (more bool, err error) {

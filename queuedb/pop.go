@@ -93,7 +93,7 @@ func (p *popping) run(l jobqueue.Lease, started time.Time) ([]*jobqueue.Claim, e
 	if _, err := p.Exec("claim_forget", p.now, int64(forgetFew)); err != nil {
 		return nil, err
 	}
-	_, err = p.Exec("claim_add", l.Token[:], l.Owner, ttl, p.now+ttl, held)
+	_, err = p.Exec("claim_add", l.Token[:], l.Owner, ttl, p.now+ttl, runsOf(held).encode())
 	return claims, err
 }
 

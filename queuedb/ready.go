@@ -124,12 +124,28 @@ func (t tx) dueQueues(add func(queue, since int64)) error {
 
 // lapsedQueues adds the queues of claims that the next sweep ends, those wanted or, with nil, all.
 func (t tx) lapsedQueues(wanted map[int64]struct{}, add func(queue, since int64)) error {
-	return t.Query("lapsing_queues", func(scan Scan) error {
-		var queue, since int64
-		err := scan(&queue, &since)
-		if _, ok := wanted[queue]; ok || wanted == nil {
-			add(queue, since)
-		}
+	type lapsing struct {
+		since int64
+		held  runs
+	}
+	var claims []lapsing
+	err := t.Query("claim_lapsing", func(scan Scan) error {
+		var c lapsing
+		var held []byte
+		err := scan(&c.since, &held)
+		c.held, _ = decodeRuns(held)
+		claims = append(claims, c)
 		return err
 	}, t.now)
+	for _, c := range claims {
+		if err != nil {
+			return err
+		}
+		err = t.queuesOf(c.held, func(queue, _ int64) {
+			if _, ok := wanted[queue]; ok || wanted == nil {
+				add(queue, c.since)
+			}
+		})
+	}
+	return err
 }

@@ -46,7 +46,8 @@ func (m *more) parse(packed []byte) error {
 func (t tx) readJobs(ids Numbers) ([]row, error) {
 	rows := make([]row, 0, len(ids))
 	inOrder := true
-	err := t.Query("job_read", func(scan Scan) error {
+	firsts, lasts := runsOf(ids).columns()
+	err := t.QueryEach("job_read", func(scan Scan) error {
 		rows = append(rows, row{})
 		r := &rows[len(rows)-1]
 		var packed []byte
@@ -58,7 +59,7 @@ func (t tx) readJobs(ids Numbers) ([]row, error) {
 			r.damage = r.check()
 		}
 		return nil
-	}, ids)
+	}, firsts, lasts)
 	if err != nil || inOrder {
 		return rows, err
 	}
@@ -73,6 +74,11 @@ func (t tx) readJobs(ids Numbers) ([]row, error) {
 		}
 	}
 	return sorted, nil
+}
+
+func (t tx) deleteJobs(ids Numbers) error {
+	firsts, lasts := runsOf(ids).columns()
+	return t.ExecEach("job_delete", firsts, lasts)
 }
 
 // check finds what a cut or overwritten row looks like. It does not parse the

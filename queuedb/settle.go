@@ -114,7 +114,8 @@ func (s *settling) add(o *jobqueue.Outcome, id, now int64) {
 
 func (s *settling) write(t tx) error {
 	if len(s.done) > 0 {
-		if _, err := t.Exec("job_delete", s.done); err != nil {
+		slices.Sort(s.done) // so that it is few ranges
+		if err := t.deleteJobs(s.done); err != nil {
 			return err
 		}
 	}

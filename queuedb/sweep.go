@@ -60,9 +60,10 @@ func (t tx) lapse() (recycled int, more bool, err error) {
 	var ids []int64
 	err = t.Query("claim_lapsed", func(scan Scan) error {
 		var c ended
-		var held Numbers
+		var held []byte
 		err := scan(&c.token, &held, &c.settled)
-		claims, ids = append(claims, c), append(ids, held...)
+		jobs, _ := decodeRuns(held)
+		claims, ids = append(claims, c), append(ids, jobs.numbers()...)
 		return err
 	}, t.now, int64(lapseBatch))
 	if err != nil || len(claims) == 0 {

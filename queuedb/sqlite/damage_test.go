@@ -35,9 +35,9 @@ func popFor(t *testing.T, b jobqueue.Backend, ttl time.Duration, n int) []*jobqu
 // A claim that cannot be read stops nothing, and its jobs come back.
 func TestDamagedClaim(t *testing.T) {
 	for what, damage := range map[string]string{
-		"cut":          "update claim set held = '[1,'",
-		"no numbers":   `update claim set held = '["a",{}]'`,
-		"empty":        "update claim set held = ''",
+		"cut":          "update claim set held = x'02'",
+		"too many":     "update claim set held = x'02ffffffffffffffff7f'",
+		"empty":        "update claim set held = x''",
 		"settled jobs": "update claim set settled = x'ff'",
 		"token":        "update claim set token = x'00'",
 	} {

@@ -15,9 +15,8 @@ func (*decoded) Type() string              { return queue.Type }
 func (*decoded) Run(context.Context) error { return nil }
 
 // BenchmarkDrain runs jobs with a whole runner and its default options; compare
-// it with BenchmarkBare/work. Jobs are pushed 100,000 at a time, unmeasured.
+// it with BenchmarkBare/drain. Jobs are pushed 100,000 at a time, unmeasured.
 func BenchmarkDrain(b *testing.B) {
-	const depth = 100
 	be := open(b)
 	reg := &jobqueue.Registry{}
 	reg.Add(func() jobqueue.Job { return &decoded{} }, jobqueue.Policy{})

@@ -74,8 +74,8 @@ create table dedupe (
   primary key (queue, digest)
 ) strict, without rowid;
 
--- claim is one row a Pop. held are the jobs it still holds, as a JSON array;
--- settled those it settled, packed. expires is null once it holds none, and
+-- claim is one row a Pop. held are the jobs it still holds and settled those it
+-- settled, both packed as ranges. expires is null once it holds none, and
 -- forget is when the row may go then.
 create table claim (
   token blob not null primary key,
@@ -83,7 +83,7 @@ create table claim (
   ttl integer not null,
   expires integer,
   graced integer not null default 0,
-  held text not null,
+  held blob not null,
   settled blob,
   forget integer
 ) strict, without rowid;

@@ -3,7 +3,7 @@
 update claim
 set
   expires = null,
-  held = '[]',
+  held = x'',
   settled = ?2,
   forget = ?3
 where token = ?1;

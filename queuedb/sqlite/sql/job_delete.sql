@@ -1,4 +1,4 @@
--- Deletes jobs.
--- ?1 jobs
+-- Deletes jobs, for each row of arguments: a range of ids.
+-- ?1 the first, ?2 the last
 delete from job
-where id in (select value from json_each(?1));
+where id between ?1 and ?2;

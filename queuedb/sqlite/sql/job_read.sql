@@ -1,7 +1,7 @@
--- Returns jobs, in no particular order. What most jobs have not comes packed in one column, as reading
+-- Returns jobs in the order of their ids, for each row of arguments: a range of ids. What most jobs have not comes packed in one column, as reading
 -- a column costs more than anything else here: tries, digest, root key, root time, the mark of the root,
 -- headers, failures, expiries, error.
--- ?1 jobs
+-- ?1 the first, ?2 the last
 select
   id,
   queue,
@@ -30,4 +30,5 @@ select
     )
   end
 from job
-where id in (select value from json_each(?1));
+where id between ?1 and ?2
+order by id;
