@@ -104,6 +104,16 @@ func pruneAbandoned(t tx, m *jobqueue.Maintained) (more bool, err error) {
 	return len(ids) == pruneBatch, t.deleteJobs(ids)
 }
 
+// forgetFew forgets as fast as its callers add, so that it keeps up though nobody calls
+// Maintain. It mostly does nothing, as the statement costs as much for one row as for many.
+func (t tx) forgetFew(statement string, before int64) error {
+	if rand.IntN(forgetEvery) > 0 {
+		return nil
+	}
+	_, err := t.Exec(statement, before, int64(forgetFew))
+	return err
+}
+
 func forget(t tx, m *jobqueue.Maintained) (more bool, err error) {
 	for statement, before := range map[string]int64{
 		"push_forget":  t.now - micros(jobqueue.PushMemory),

@@ -90,7 +90,7 @@ func (p *popping) run(l jobqueue.Lease, started time.Time) ([]*jobqueue.Claim, e
 	if err := p.firstClaim(ttl); err != nil {
 		return nil, err
 	}
-	if _, err := p.Exec("claim_forget", p.now, int64(forgetFew)); err != nil {
+	if err := p.forgetFew("claim_forget", p.now); err != nil {
 		return nil, err
 	}
 	_, err = p.Exec("claim_add", l.Token[:], l.Owner, ttl, p.now+ttl, runsOf(held).encode())

@@ -44,7 +44,7 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 		if a, err = p.run(queues); err != nil {
 			return err
 		}
-		if _, err = t.Exec("push_forget", t.now-micros(jobqueue.PushMemory), int64(forgetFew)); err != nil {
+		if err = t.forgetFew("push_forget", t.now-micros(jobqueue.PushMemory)); err != nil {
 			return err
 		}
 		_, err = t.Exec("push_add", id[:], t.now, a.encode())
