@@ -23,7 +23,8 @@ const (
 	pruneBatch   = 1000 // abandoned jobs deleted
 	forgetBatch  = 2000 // marks, push ids, tokens, values and bookings, each
 	lostBatch    = 500  // jobs looked at whether they stand anywhere
-	forgetFew    = 2    // push ids by each push, and tokens by each claim
+	forgetFew    = 32   // push ids by one push in forgetEvery, and tokens by one claim in so many
+	forgetEvery  = 16
 )
 
 // maintainRounds is how often a Maintain repeats a transaction that found as much as it may do.
@@ -31,8 +32,9 @@ const maintainRounds = 20
 
 // A Backend is a [jobqueue.Backend] over a [Store].
 type Backend struct {
-	store  Store
-	offset atomic.Int64 // microseconds
+	store   Store
+	stopped atomic.Int64 // where the clock stands, in microseconds since 1970; 0 while it goes
+	offset  atomic.Int64 // microseconds
 
 	ids   sync.Map // jobqueue.Name to int64
 	names sync.Map // int64 to jobqueue.Name
@@ -45,6 +47,10 @@ func New(s Store) *Backend { return &Backend{store: s} }
 
 // Shift moves the clock of this handle by d from now on. It is for tests.
 func (b *Backend) Shift(d time.Duration) { b.offset.Add(d.Microseconds()) }
+
+// StopClock makes the clock of this handle stand at an instant from now on, moved by
+// Shift alone. It is for tests, which call it before anything else.
+func (b *Backend) StopClock(at time.Time) { b.stopped.Store(at.UnixMicro()) }
 
 // A tx is a transaction with the time as this handle sees it.
 type tx struct {
@@ -66,7 +72,15 @@ func (b *Backend) read(ctx context.Context, fn func(tx) error) error {
 }
 
 func (b *Backend) begin(fn func(tx) error) func(Tx) error {
-	return func(t Tx) error { return fn(tx{t, t.Now() + b.offset.Load()}) }
+	return func(t Tx) error { return fn(tx{t, b.now(t)}) }
+}
+
+func (b *Backend) now(t Tx) int64 {
+	at := b.stopped.Load()
+	if at == 0 {
+		at = t.Now()
+	}
+	return at + b.offset.Load()
 }
 
 // reserve returns the first of n numbers that nothing else has or will have.
