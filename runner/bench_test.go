@@ -36,7 +36,7 @@ func (j *noop) Run(ctx context.Context) error {
 var params, _ = json.Marshal(&noop{Page: strings.Repeat("Page", 8), Namespace: 10, Revision: 123456789, Reason: "edit of a template"})
 
 // depth is how many jobs are ready when a run begins.
-const depth = 100_000
+const depth = 500_000
 
 // BenchmarkRunner drains a memory backend with default options.
 func BenchmarkRunner(b *testing.B) {
