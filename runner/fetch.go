@@ -76,6 +76,9 @@ func (f *fetcher) run(ctx context.Context) (Reason, error) {
 		if f.r.memory.over() {
 			return MemoryLimit, nil
 		}
+		if err := f.hopeless(); err != nil {
+			return Exception, err
+		}
 		f.release()
 		f.unstall()
 		f.attend()

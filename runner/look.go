@@ -114,6 +114,21 @@ func (f *fetcher) ask(s *store, domains map[string]bool, names []jobqueue.Name) 
 	}
 }
 
+// hopeless returns why no store will ever let this program claim anything; nil if one may. One
+// that refuses results is asked: what it keeps may have got a format that the program does not know.
+func (f *fetcher) hopeless() error {
+	for _, s := range f.r.stores {
+		if s.settler.refuses.Swap(false) {
+			domains, names := f.wanted()
+			f.ask(s, domains, names)
+		}
+		if !final(s.err) {
+			return nil
+		}
+	}
+	return f.r.stores[0].err
+}
+
 // runs reports whether jobs of a type are to be run.
 func (f *fetcher) runs(typ string) bool {
 	if f.asked != nil {

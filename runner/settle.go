@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,6 +33,7 @@ type settler struct {
 	ended   chan struct{}
 	calls   context.Context // of every call
 	giveUp  context.CancelFunc
+	refuses atomic.Bool // results were refused since the fetcher last looked
 
 	mu    sync.Mutex
 	fails int       // settlements under way that the store has refused so far
@@ -141,12 +143,18 @@ func (t *settler) run() {
 }
 
 func (t *settler) fly(jobs []*job) {
-	t.settle(jobs)
+	if refused, err := t.settle(jobs); err != nil {
+		t.s.r.log.Error("results refused: these jobs run again when their leases end",
+			claimAttrs(refused[0].claim, "jobs", len(refused), "error", printable(err.Error()))...)
+		t.refuses.Store(true)
+		t.unsettled(refused)
+	}
 	t.landed <- struct{}{}
 }
 
-// settle settles a batch however long it takes, unless the settler is told to give up.
-func (t *settler) settle(jobs []*job) {
+// settle settles a batch however long it takes, unless the settler is told to give up. It
+// returns the jobs whose results the store will never take, and why it refused the last of them.
+func (t *settler) settle(jobs []*job) (refused []*job, why error) {
 	outcomes := make([]jobqueue.Outcome, len(jobs))
 	for i, j := range jobs {
 		outcomes[i] = j.outcome
@@ -157,18 +165,17 @@ func (t *settler) settle(jobs []*job) {
 		case err == nil:
 			t.recovered(n)
 			t.settled(jobs, lost)
-			return
+			return nil, nil
 		case final(err):
 			t.recovered(n)
-			t.refused(jobs, err)
-			return
+			return t.search(jobs, err)
 		}
 		t.failed(n, err)
 		select {
 		case <-time.After(backoff(n)):
 		case <-t.calls.Done():
 			t.unsettled(jobs)
-			return
+			return nil, nil
 		}
 	}
 }
@@ -243,16 +250,17 @@ func sortErrors(err error) (lost []*jobqueue.Claim, rest error) {
 	return lost, errors.Join(others...)
 }
 
-// refused handles a batch that the store will never take: it finds out which
-// of them it is, and leaves that one to its lease.
-func (t *settler) refused(jobs []*job, err error) {
+// search finds out which jobs of a refused batch are to blame, and settles the others.
+func (t *settler) search(jobs []*job, err error) (refused []*job, why error) {
 	if len(jobs) == 1 {
-		t.s.r.log.Error("result refused", claimAttrs(jobs[0].claim, "error", printable(err.Error()))...)
-		t.unsettled(jobs)
-		return
+		return jobs, err
 	}
-	t.settle(jobs[:len(jobs)/2])
-	t.settle(jobs[len(jobs)/2:])
+	for _, half := range [][]*job{jobs[:len(jobs)/2], jobs[len(jobs)/2:]} {
+		if r, err := t.settle(half); err != nil {
+			refused, why = append(refused, r...), err
+		}
+	}
+	return refused, why
 }
 
 type fence struct {

@@ -26,6 +26,8 @@ func TestMain(m *testing.M) {
 		err = drain(os.Getenv("JOBQUEUE_TEST_FILE"))
 	case "share":
 		err = share(os.Getenv("JOBQUEUE_TEST_FILE"))
+	case "commands":
+		os.Exit(commands())
 	default:
 		os.Exit(m.Run())
 	}
