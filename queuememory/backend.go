@@ -53,9 +53,10 @@ func (t instant) sub(u instant) time.Duration {
 // Of what it remembers of finished calls (push ids and settled tokens) it keeps the
 // newest 100,000 at most.
 type Backend struct {
-	mu     sync.Mutex
-	epoch  time.Time // when it was made, with the monotonic clock
-	offset time.Duration
+	mu      sync.Mutex
+	epoch   time.Time // when it was made, with the monotonic clock; or where the clock stands
+	stopped bool
+	offset  time.Duration
 
 	lastID    uint64
 	jobs      map[uint64]*job
@@ -105,13 +106,25 @@ func (b *Backend) Shift(d time.Duration) {
 	b.offset += d
 }
 
+// StopClock makes the backend's clock stand at an instant from now on, moved by Shift
+// alone. It is for tests, which call it before anything else.
+func (b *Backend) StopClock(at time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.epoch, b.stopped = at, true
+}
+
 // begin locks the backend and returns the time; the caller unlocks it.
 func (b *Backend) begin(ctx context.Context) (instant, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, context.Cause(ctx))
 	}
 	b.mu.Lock()
-	return instantOf(b.epoch.Add(time.Since(b.epoch) + b.offset)), nil
+	passed := b.offset
+	if !b.stopped {
+		passed += time.Since(b.epoch)
+	}
+	return instantOf(b.epoch.Add(passed)), nil
 }
 
 var (

@@ -23,6 +23,7 @@ var clockRules = []testCase{
 	{"forward and back", "an expiry more than two leases ahead is cut to one lease", testClockBack},
 	{"forward and back, owner lives", "a clock stepped forward and back loses no claim that is extended", testClockBackOwnerLives},
 	{"back", "an expiry more than two leases ahead is cut to one lease: the clock was stepped back", testClockOnlyBack},
+	{"goes on", "time is the store's clock: delays, leases and ages go on as it does", testClockGoes},
 	{"back, ready", "a ready job is one that a Pop would hand out, wherever the clock stood when it became ready", testClockBackReady},
 }
 
@@ -198,5 +199,42 @@ func testClockBackReady(t *tester) {
 	t.stores(job(3))
 	if n := len(t.pop(4)); n != 3 {
 		t.Fatalf("Pop handed out %d jobs, want 3", n)
+	}
+}
+
+// testClockGoes is on a clock that nobody stopped.
+func testClockGoes(t *tester) {
+	const d = 20 * time.Millisecond
+	t.b = t.open(t.T)
+	begin := time.Now()
+	// pops repeats a Pop until it hands out a job, which must not be before d after begin,
+	// or half of that, as clocks may be coarse. It returns when it asked for that.
+	pops := func(what string, l jobqueue.Lease) (*jobqueue.Claim, time.Time) {
+		t.Helper()
+		for time.Since(begin) < time.Minute {
+			asked := time.Now()
+			if claims := t.popAs(l, t.want(t.q.Type, 1)); len(claims) > 0 {
+				if passed := time.Since(begin); passed < d/2 {
+					t.Fatalf("a %s of %v is over after %v", what, d, passed)
+				}
+				return claims[0], asked
+			}
+		}
+		t.Fatalf("a %s of %v is not over after a minute", what, d)
+		return nil, begin
+	}
+	id := t.stores(delayed(job(1), d))[0]
+	if d := time.Since(t.entry(id).QueuedAt); d.Abs() > time.Minute {
+		t.Fatalf("QueuedAt is %v from the time of the push", d)
+	}
+	l := newLease()
+	l.TTL = d
+	c, asked := pops("delay", l)
+	if left := time.Until(c.Expires); left > d {
+		t.Fatalf("a claim of %v expires in %v", d, left)
+	}
+	begin = asked
+	if c, _ := pops("lease", newLease()); c.ID != id || c.Expiries != 1 {
+		t.Fatalf("Pop = %+v, want job %s whose claim ran out once", c, id)
 	}
 }

@@ -153,7 +153,7 @@ func testValueTTL(t *tester) {
 	v := t.sets("goes", "one", 0, time.Minute)
 	t.jump(50 * time.Second)
 	t.keeps("goes", "one")
-	if left := t.value("goes").TTL; left <= 0 || left > 10*time.Second {
+	if left := t.value("goes").TTL; left != 10*time.Second {
 		t.Fatalf("after 50 s of a minute the TTL is %v", left)
 	}
 	t.sets("goes", "two", v.Version, time.Minute)
@@ -169,11 +169,9 @@ func testValueTTL(t *tester) {
 }
 
 func testValueAge(t *tester) {
-	begin := time.Now()
 	t.sets("k", "one", 0, time.Hour)
 	t.jump(time.Minute)
-	age := t.value("k").Age
-	if slack := time.Since(begin) + 2*time.Millisecond; age < time.Minute || age > time.Minute+slack {
+	if age := t.value("k").Age; age != time.Minute {
 		t.Fatalf("after a minute the age is %v", age)
 	}
 	t.jump(-time.Hour)

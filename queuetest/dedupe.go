@@ -182,11 +182,11 @@ func testDedupeEarlier(t *tester) {
 	t.hands(1)
 }
 
-// delayedFor wants a job to be delayed until d after it was queued, give or take what the test took.
+// delayedFor wants a job to be delayed until d after it was queued.
 func (t *tester) delayedFor(id string, d time.Duration) {
 	t.Helper()
 	e := t.entry(id)
-	if got := e.ReadyAt.Sub(e.QueuedAt); e.State != jobqueue.Delayed || (got-d).Abs() > d/4 {
+	if got := e.ReadyAt.Sub(e.QueuedAt); e.State != jobqueue.Delayed || got != d {
 		t.Fatalf("the job is %v until %v after it was queued, want delayed until %v after", e.State, got, d)
 	}
 }
@@ -206,7 +206,7 @@ func testDedupeStaysReady(t *tester) {
 
 func testDedupeInstants(t *tester) {
 	r := unique(job(1), "k")
-	r.ReleaseAt = time.Now().UTC().Add(time.Hour)
+	r.ReleaseAt = t.now.Add(time.Hour)
 	id := t.stores(delayed(unique(job(1), "k"), 24*time.Hour))[0]
 	t.drops(id, r)
 	t.delayedFor(id, time.Hour)

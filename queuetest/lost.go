@@ -96,7 +96,7 @@ func testLostSettle(t *tester) {
 }
 
 func testLostOneDown(t *tester) {
-	down := Faulty(t.open(t), func(string) error { return errAway })
+	down := Faulty(t.another(), func(string) error { return errAway })
 	g := t.group(jobqueue.Routes{Types: map[string]jobqueue.Backend{"far": down}})
 	t.stores(job(1))
 	claims, err := g.Pop(t.Context(), newLease(), t.want("far", 1), t.want(t.q.Type, 1))

@@ -229,7 +229,7 @@ func testPauseNames(t *tester) {
 
 func testPauseOtherBackends(t *tester) {
 	t.control()
-	other := t.open(t.T)
+	other := t.another()
 	g := t.group(jobqueue.Routes{Types: map[string]jobqueue.Backend{"elsewhere": other}})
 	_, err := g.Push(t.Context(), t.spec(1), jobqueue.Spec{Type: "elsewhere", Params: job(2).Params})
 	t.ok(err, "Push")

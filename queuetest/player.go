@@ -23,7 +23,8 @@ type player struct {
 	ids    map[string]string // of the model's jobs, by the backend's
 	native map[string]string // the other way round
 	number int               // of the last job
-	now    time.Duration     // how far the clocks were moved
+	begin  time.Time         // where the clocks were stopped
+	now    time.Duration     // how far they were moved since
 	log    []string          // what was done so far
 
 	pushes  []pushCall
@@ -59,9 +60,10 @@ func newPlayer(t *testing.T, b jobqueue.Backend) *player {
 	p := &player{
 		T: t, b: b, model: queuememory.New(), ids: map[string]string{}, native: map[string]string{},
 		queues: [2]jobqueue.Name{{Domain: domain, Type: "a"}, {Domain: domain, Type: "b"}},
+		begin:  time.Now().UTC().Truncate(time.Millisecond),
 	}
-	if _, ok := b.(Clock); !ok {
-		t.Fatalf("%T has no method Shift(time.Duration)", b)
+	for _, b := range p.both() {
+		stopClock(t, b, p.begin)
 	}
 	p.maintain()
 	return p

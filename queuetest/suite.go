@@ -18,9 +18,17 @@ import (
 	"github.com/wikifarm/jobqueue"
 )
 
-// A Clock is what a backend under test is besides: Shift adds d to the store's
-// clock in everything this backend does from now on. d may be negative.
-type Clock interface{ Shift(d time.Duration) }
+// A Clock is what a backend under test is besides. Its methods are about what this
+// backend does from now on, not about others that use the same store.
+type Clock interface {
+	// Shift adds d to the store's clock. d may be negative.
+	Shift(d time.Duration)
+
+	// StopClock makes the clock stand: wherever the backend would ask for the store's time,
+	// for jobs, leases and sweeps as for values and rates, it takes at instead, and
+	// adds to it what Shift does. at is a whole millisecond. It is called once, before anything else.
+	StopClock(at time.Time)
+}
 
 // A testCase tests one rule of the documentation of [jobqueue.Backend] or [jobqueue.Group].
 type testCase struct {
@@ -63,7 +71,8 @@ var subjects = []struct {
 // TestBackend tests that a backend keeps every rule. A failure quotes the rule.
 //
 // It calls open for each rule, several at once. What open returns must be a
-// [Clock] and keep a store of its own, because the tests move the clock;
+// [Clock] and keep a store of its own, because the tests stop the clock and move it, so that
+// however slow the machine is no lease ends by itself;
 // open registers its cleanup with the given TB and reports failure there.
 func TestBackend(t *testing.T, open func(testing.TB) jobqueue.Backend) {
 	for _, s := range subjects {
