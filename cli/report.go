@@ -27,29 +27,33 @@ type reporter interface {
 func (f *runFlags) reporter(ctx context.Context, out io.Writer, s *session, stop func()) reporter {
 	switch {
 	case f.result == "json":
-		return &document{out: out}
+		return &document{out: out, label: s.claimed}
 	case isTerminal(out):
 		return &bar{out: out, bar: newBar(out, f.expected(ctx, s), "jobs")}
 	}
-	return &printer{out: out, stop: stop}
+	return &printer{out: out, label: s.claimed, stop: stop}
 }
+
+// claimed returns the id of a job as list shows it.
+func (s *session) claimed(c *jobqueue.Claim) string { return s.label(s.Backend(c.Type), c.ID) }
 
 func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// A printer prints a line for each job.
+// A printer prints a line for each job, which says all that the log would.
 type printer struct {
-	mu   sync.Mutex
-	out  io.Writer
-	stop func()
-	err  error
+	mu    sync.Mutex
+	out   io.Writer
+	label func(*jobqueue.Claim) string
+	stop  func()
+	err   error
 }
 
 func (p *printer) ended(e runner.Ended) {
 	line := fmt.Sprintf("%s %s %s t=%d %s\n", now(), jobqueue.EscapeName(e.Claim.Type), short(e.Claim.Params),
-		e.Took.Milliseconds(), outcome(e))
+		e.Took.Milliseconds(), p.outcome(e))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, err := io.WriteString(p.out, line); err != nil && p.err == nil {
@@ -83,16 +87,23 @@ func short(params json.RawMessage) string {
 	return escape(s[:end]) + "…"
 }
 
-func outcome(e runner.Ended) string {
-	switch {
-	case e.Err == nil:
+func (p *printer) outcome(e runner.Ended) string {
+	if e.Err == nil {
 		return "good"
-	case errors.Is(e.Err, jobqueue.ErrFault):
-		return "fault=" + escape(e.Err.Error())
-	case e.Action == jobqueue.ActionGiveBack:
-		return escape(e.Err.Error())
 	}
-	return "error=" + escape(e.Err.Error())
+	text, became := "error="+escape(e.Err.Error()), "lost"
+	switch e.Action {
+	case jobqueue.ActionRetry:
+		became = "retried"
+	case jobqueue.ActionAbandon:
+		became = "abandoned"
+	case jobqueue.ActionGiveBack:
+		text, became = escape(e.Err.Error()), "put off"
+		if errors.Is(e.Err, jobqueue.ErrFault) {
+			text = "fault=" + text
+		}
+	}
+	return fmt.Sprintf("%s (%s job %s, attempt %d, %s)", text, jobqueue.EscapeName(e.Claim.Domain), jobqueue.EscapeName(p.label(e.Claim)), e.Claim.Attempt, became)
 }
 
 // A bar is a progress bar.
@@ -175,6 +186,7 @@ const maxListed = 10_000
 type document struct {
 	mu      sync.Mutex
 	out     io.Writer
+	label   func(*jobqueue.Claim) string
 	jobs    []ranJob
 	leftOut int
 }
@@ -190,7 +202,7 @@ type ranJob struct {
 }
 
 func (d *document) ended(e runner.Ended) {
-	job := ranJob{Type: e.Claim.Type, Domain: e.Claim.Domain, ID: e.Claim.ID, Status: "ok", Time: e.Took.Milliseconds()}
+	job := ranJob{Type: e.Claim.Type, Domain: e.Claim.Domain, ID: d.label(e.Claim), Status: "ok", Time: e.Took.Milliseconds()}
 	if e.Err != nil {
 		job.Status = "failed"
 		switch {
@@ -245,12 +257,4 @@ func (d *document) close(res *runner.Result) error {
 		doc.Backoffs[typ] = int64(max(0, time.Until(until)+time.Second-1) / time.Second)
 	}
 	return printJSON(d.out, doc, "  ")
-}
-
-// printJSON prints a value with its strings as they are.
-func printJSON(w io.Writer, v any, indent string) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", indent)
-	return enc.Encode(v)
 }

@@ -78,6 +78,7 @@ func (f *runFlags) run(ctx context.Context, c *cobra.Command, s *session) error 
 	defer cancel()
 	out := f.reporter(ctx, c.OutOrStdout(), s, cancel)
 	o.OnEnd = out.ended
+	_, o.Unlogged = out.(*printer)
 	if f.change != nil {
 		f.change(&o)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/google/uuid"
@@ -66,6 +65,7 @@ type single struct {
 	s      *session
 	cmd    *cobra.Command
 	around func(ctx context.Context, job jobqueue.Job, next func(context.Context) error) error
+	told   bool // how the job ended is printed
 }
 
 // loose runs a job that is in no queue.
@@ -87,7 +87,7 @@ func (o *single) loose(ctx context.Context, spec jobqueue.Spec) error {
 	if err != nil {
 		return err
 	}
-	return failed(o.run(ctx, c, job))
+	return o.failed(o.run(ctx, c, job))
 }
 
 // queued claims a job, runs and settles it.
@@ -128,9 +128,12 @@ func (o *single) queued(ctx context.Context, label string) error {
 	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	if e := g.Settle(settle, out); e != nil {
+		if o.told {
+			return e
+		}
 		return errors.Join(err, e)
 	}
-	return failed(err)
+	return o.failed(err)
 }
 
 func (o *single) find(ctx context.Context, label string) (*jobqueue.Group, jobqueue.Entry, error) {
@@ -190,7 +193,7 @@ func (o *single) held(ctx context.Context, g *jobqueue.Group, c *jobqueue.Claim,
 	return err
 }
 
-// run runs a job within its time limit. A panic is its failure.
+// run runs a job within its time limit, and prints how it ended.
 func (o *single) run(ctx context.Context, c *jobqueue.Claim, job jobqueue.Job) (err error) {
 	if limit := o.s.Policy(c.Type).Timeout; limit > 0 {
 		var cancel context.CancelFunc
@@ -199,19 +202,12 @@ func (o *single) run(ctx context.Context, c *jobqueue.Claim, job jobqueue.Job) (
 	}
 	start := time.Now()
 	defer func() {
+		o.told = true
 		fmt.Fprintf(o.cmd.OutOrStdout(), "%s %s %s t=%d %s\n", now(), jobqueue.EscapeName(c.Type), short(c.Params),
 			time.Since(start).Milliseconds(), outcomeOf(err))
 	}()
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
 	ctx = jobqueue.NewContext(ctx, c)
-	if o.around != nil {
-		return o.around(ctx, job, job.Run)
-	}
-	return job.Run(ctx)
+	return runner.Call(ctx, job, o.around)
 }
 
 func outcomeOf(err error) string {
@@ -221,10 +217,13 @@ func outcomeOf(err error) string {
 	return "error=" + escape(err.Error())
 }
 
-// failed makes the failure of a job that of the command.
-func failed(err error) error {
-	if err == nil {
+// failed makes the failure of a job that of the command, which does not say it twice.
+func (o *single) failed(err error) error {
+	switch {
+	case err == nil:
 		return nil
+	case o.told:
+		return &statusError{status: exitFailed}
 	}
 	return &statusError{exitFailed, err}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -83,6 +84,7 @@ func register(reg *jobqueue.Registry, g *jobqueue.Group) error {
 	reg.Add(func() jobqueue.Job { return &greet{} }, jobqueue.Policy{})
 	reg.Add(func() jobqueue.Job { return &page{group: g} }, jobqueue.Policy{})
 	reg.Add(func() jobqueue.Job { return &panics{} }, jobqueue.Policy{})
+	reg.Add(func() jobqueue.Job { return &quits{} }, jobqueue.Policy{})
 	reg.Add(func() jobqueue.Job { return &dies{} }, jobqueue.Policy{})
 	reg.Add(func() jobqueue.Job { return &holds{} }, jobqueue.Policy{})
 	reg.Add(func() jobqueue.Job { return &once{} }, jobqueue.Policy{AtMostOnce: true})
@@ -128,6 +130,15 @@ type panics struct{}
 
 func (*panics) Type() string              { return "panics" }
 func (*panics) Run(context.Context) error { panic("oh\x1b[31m no") }
+
+// quits ends its goroutine.
+type quits struct{}
+
+func (*quits) Type() string { return "quits" }
+func (*quits) Run(context.Context) error {
+	runtime.Goexit()
+	return nil
+}
 
 // dies does its work and then, the first time, kills the process before the job is settled.
 type dies struct{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -102,12 +103,12 @@ func TestPanic(t *testing.T) {
 				f.push("bad", 1)
 				f.push("good", 50)
 				f.counted(f.run(t.Context(), runner.Options{Workers: 1}), runner.Counts{Done: 50, Failed: 1, Abandoned: 1})
-				want := "job_test.go"
+				want := `^panic: .* \(at \S+ job_test.go:\d+ < .*\.Run \w+_test.go:\d+\)$`
 				if name == "goexit" {
-					want = "runtime.Goexit"
+					want = "^the job called runtime.Goexit$"
 				}
-				if e := f.entry("bad"); !strings.Contains(e.LastError, want) {
-					t.Errorf("LastError = %q, want it to name %s", e.LastError, want)
+				if e := f.entry("bad"); !regexp.MustCompile(want).MatchString(e.LastError) {
+					t.Errorf("LastError = %q, want %s", e.LastError, want)
 				}
 			})
 		})

@@ -2,28 +2,11 @@ package runner
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"github.com/wikifarm/jobqueue"
 )
-
-var errGoexit = errors.New("the job called runtime.Goexit")
-
-// guard calls what others wrote. A panic is an error. A Goexit still ends the goroutine:
-// what must happen all the same is deferred, or done by the next goroutine.
-func guard(call func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicked(p)
-		}
-	}()
-	return call()
-}
-
-func panicked(p any) error { return fmt.Errorf("panic: %v\n%s", p, debug.Stack()) }
 
 // A failure is why a job failed, put into words once: the error may be of a kind that panics.
 type failure struct {
@@ -75,6 +58,9 @@ func (r *run) tell(j *job, err error, do jobqueue.Action) {
 		if bad != nil {
 			r.log.Error("OnEnd panics", claimAttrs(j.claim, "error", printable(bad.Error()))...)
 		}
+	}
+	if r.o.Unlogged {
+		return
 	}
 	if err == nil {
 		if r.debug {

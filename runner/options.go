@@ -64,6 +64,9 @@ type Options struct {
 	OnStart func(c *jobqueue.Claim)
 	OnEnd   func(e Ended)
 
+	// Unlogged keeps out of the log how jobs end, which OnEnd may tell somebody.
+	Unlogged bool
+
 	// Logger gets failures, lost claims and trouble with stores, and each job at
 	// debug level. Text that comes from outside is escaped. Default [slog.Default].
 	Logger *slog.Logger
