@@ -87,6 +87,8 @@ func commandNames(c *cobra.Command) string {
 func (e *env) standalone(c *cobra.Command) *cobra.Command {
 	c.SilenceErrors, c.SilenceUsage = true, true
 	c.PersistentFlags().StringVar(&e.config, "config", "", "farm `file`; without one the jobs are in ./"+defaultFile)
+	c.Version = version()
+	c.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	c.SetGlobalNormalizationFunc(normalize)
 	c.SetFlagErrorFunc(flagError)
 	return c

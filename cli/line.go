@@ -1,13 +1,11 @@
 package cli
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"math"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/wikifarm/jobqueue"
@@ -18,52 +16,22 @@ import (
 const lineKeys = "type, domain, params, delay, releaseAt, dedupe, dedupeKey, root, rootTime, maxTries, headers"
 
 // parseLine reads one job. It is strict: keys are told apart by case, and
-// unknown ones, duplicates and values of another kind are errors.
+// unknown ones, duplicates, null and values of another kind are errors.
 func parseLine(line []byte) (jobqueue.Spec, error) {
 	var s jobqueue.Spec
 	if !utf8.Valid(line) {
 		return s, errors.New("it is not UTF-8")
 	}
-	dec := json.NewDecoder(bytes.NewReader(line))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+	if line[0] != '{' {
 		return s, fmt.Errorf("it is not a JSON object: %.40q", line)
 	}
-	seen := map[string]bool{}
-	for dec.More() {
-		t, err := dec.Token()
-		if err != nil {
-			return s, syntax(err)
-		}
-		key := t.(string)
-		if seen[key] {
-			return s, fmt.Errorf("key %q appears twice", key)
-		}
-		seen[key] = true
-		var raw json.RawMessage
-		if err := dec.Decode(&raw); err != nil {
-			return s, syntax(err)
-		}
-		if err := setKey(&s, key, raw); err != nil {
-			return s, err
-		}
-	}
-	if _, err := dec.Token(); err != nil {
-		return s, syntax(err)
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return s, errors.New("there is something after the object")
+	if err := object(line, func(key string, raw json.RawMessage) error { return setKey(&s, key, raw) }); err != nil {
+		return s, err
 	}
 	if s.Type == "" {
 		return s, errors.New(`it has no "type"`)
 	}
 	return s, nil
-}
-
-func syntax(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return errors.New("the JSON object is not closed")
-	}
-	return fmt.Errorf("it is not valid JSON: %s", strings.TrimPrefix(err.Error(), "json: "))
 }
 
 func setKey(s *jobqueue.Spec, key string, raw json.RawMessage) error {
@@ -76,8 +44,10 @@ func setKey(s *jobqueue.Spec, key string, raw json.RawMessage) error {
 		want, err = "a string", text(raw, &s.Domain)
 	case "params":
 		s.Params = raw
-		if raw[0] != '{' {
-			want, err = "a JSON object", errKind
+		if want = "a JSON object"; raw[0] != '{' {
+			err = errKind
+		} else {
+			err = unique(raw)
 		}
 	case "delay":
 		var d string
@@ -94,16 +64,22 @@ func setKey(s *jobqueue.Spec, key string, raw json.RawMessage) error {
 	case "root":
 		want, err = `a string, or an object {"key": …, "time": …}`, setRoot(&s.Root, raw)
 	case "rootTime":
-		want, err = `a time such as "2006-01-02T15:04:05Z"`, json.Unmarshal(raw, &s.Root.Time)
+		want, err = `a time such as "2006-01-02T15:04:05Z"`, setRootTime(&s.Root, raw)
 	case "maxTries":
-		want, err = "a whole number", json.Unmarshal(raw, &s.MaxTries)
+		want = fmt.Sprintf("a whole number from 1 to %d", math.MaxInt32)
+		if err = json.Unmarshal(raw, &s.MaxTries); s.MaxTries < 1 || s.MaxTries > math.MaxInt32 {
+			err = errKind
+		}
 	case "headers":
-		want, err = "an object of strings", json.Unmarshal(raw, &s.Headers)
+		want, err = "an object of strings", setHeaders(s, raw)
 	default:
 		return fmt.Errorf("unknown key %q, the keys are %s", key, lineKeys)
 	}
 	if err == nil && string(raw) == "null" {
 		err = errKind
+	}
+	if twice, ok := errors.AsType[*twiceError](err); ok {
+		return fmt.Errorf("%q: %w", key, twice)
 	}
 	if err != nil {
 		return fmt.Errorf("%q must be %s, not %s", key, want, short(raw))
@@ -116,6 +92,9 @@ var errKind = errors.New("of another kind")
 // text reads a string. A lone surrogate, which encoding/json would replace, is refused,
 // since two different names must not become one.
 func text(raw json.RawMessage, p *string) error {
+	if raw[0] != '"' {
+		return errKind
+	}
 	if err := json.Unmarshal(raw, p); err != nil {
 		return err
 	}
@@ -132,20 +111,39 @@ func setRoot(r *jobqueue.Root, raw json.RawMessage) error {
 	if raw[0] != '{' {
 		return text(raw, &r.Key)
 	}
-	var object struct {
-		Key  *json.RawMessage `json:"key"`
-		Time time.Time        `json:"time"`
+	keyed := false
+	err := object(raw, func(key string, raw json.RawMessage) error {
+		switch {
+		case key == "key":
+			keyed = true
+			return text(raw, &r.Key)
+		case key == "time" && raw[0] == '"':
+			return setRootTime(r, raw)
+		}
+		return errKind
+	})
+	if err == nil && !keyed {
+		err = errKind
 	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&object); err != nil {
-		return err
+	return err
+}
+
+func setRootTime(r *jobqueue.Root, raw json.RawMessage) error {
+	if !r.Time.IsZero() {
+		return &twiceError{"the time of the root is given twice"}
 	}
-	if object.Key == nil {
+	return json.Unmarshal(raw, &r.Time)
+}
+
+func setHeaders(s *jobqueue.Spec, raw json.RawMessage) error {
+	if raw[0] != '{' {
 		return errKind
 	}
-	if !object.Time.IsZero() {
-		r.Time = object.Time
-	}
-	return text(*object.Key, &r.Key)
+	s.Headers = map[string]string{}
+	return object(raw, func(key string, raw json.RawMessage) error {
+		var v string
+		err := text(raw, &v)
+		s.Headers[key] = v
+		return err
+	})
 }

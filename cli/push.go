@@ -32,7 +32,8 @@ on standard input, one JSON object a line:
    "dedupe": true, "root": "page:17", "maxTries": 5}
 
 Further keys are "releaseAt", "dedupeKey", "rootTime" and "headers"; "root" may also be an
-object with "key" and "time". Params are kept byte for byte.
+object with "key" and "time". Params are kept byte for byte. What is
+not given is left out: null is an error, and so is a key that appears twice.
 
 A line that is wrong ends the push. The lines before it are stored then; the
 message says which, and the --from-line to go on with.`,
@@ -112,6 +113,9 @@ func (f *pushFlags) one(ctx context.Context, c *cobra.Command, s *session) error
 	}
 	if err := s.check(f.spec); err != nil {
 		return err
+	}
+	if err := unique(f.spec.Params); err != nil {
+		return usagef("--params: %w", err)
 	}
 	pushed, err := s.Push(ctx, f.spec)
 	if err != nil {

@@ -77,6 +77,9 @@ func (o *single) loose(ctx context.Context, spec jobqueue.Spec) error {
 	if err := o.s.check(spec); err != nil {
 		return err
 	}
+	if err := unique(spec.Params); err != nil {
+		return usagef("--params: %w", err)
+	}
 	c := &jobqueue.Claim{
 		Record:   jobqueue.Record{Name: jobqueue.Name{Domain: spec.Domain, Type: spec.Type}, Params: spec.Params, MaxTries: 1},
 		ID:       "none",

@@ -26,6 +26,7 @@
 // default and types take the same keys:
 //
 //	backend      name of a backend; default's may be left out if there is only one
+//	atMostOnce   whether a job is settled before it runs, so that it never runs twice
 //	dedupe       whether every job is deduplicated
 //	maxTries     how often a job is tried
 //	lease        how long a runner's claim lasts past its last heartbeat

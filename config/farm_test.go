@@ -44,8 +44,8 @@ func TestPolicyLayers(t *testing.T) {
 	f := load(t, memory+`
 default: {maxTries: 7, timeout: 2m, throttle: 5, dedupe: true, keep: 3d}
 types:
-  null: {maxTries: 1}
-  both: {maxTries: 9, throttle: 0, dedupe: false, keep: forever, timeout: none}
+  null: {maxTries: 1, atMostOnce: true}
+  both: {maxTries: 9, throttle: 0, dedupe: false, atMostOnce: false, keep: forever, timeout: none}
   waits: {backoff: {first: 10s, most: 10s}, lease: 20s, claimTTL: 1h30m}
 `)
 	var reg jobqueue.Registry
@@ -55,11 +55,11 @@ types:
 	policy := f.Policy(&reg)
 	for typ, want := range map[string]jobqueue.Policy{
 		// The farm file's types over its default over the program over the defaults.
-		"both": {MaxTries: 9, Timeout: jobqueue.NoLimit, Keep: jobqueue.NoLimit, Lease: time.Minute, AtMostOnce: true, MaxSnooze: time.Hour},
+		"both": {MaxTries: 9, Timeout: jobqueue.NoLimit, Keep: jobqueue.NoLimit, Lease: time.Minute, MaxSnooze: time.Hour},
 		// The default of the farm file goes before the program too.
 		"program": {MaxTries: 7, Timeout: 2 * time.Minute, Rate: 5, Dedupe: true, Keep: 72 * time.Hour,
 			Lease: time.Minute, AtMostOnce: true, MaxSnooze: time.Hour},
-		"null":  {MaxTries: 1, Timeout: 2 * time.Minute, Rate: 5, Dedupe: true, Keep: 72 * time.Hour},
+		"null":  {MaxTries: 1, AtMostOnce: true, Timeout: 2 * time.Minute, Rate: 5, Dedupe: true, Keep: 72 * time.Hour},
 		"other": {MaxTries: 7, Timeout: 2 * time.Minute, Rate: 5, Dedupe: true, Keep: 72 * time.Hour},
 		"waits": {MaxTries: 7, Timeout: 2 * time.Minute, Rate: 5, Dedupe: true, Keep: 72 * time.Hour,
 			Lease: 20 * time.Second, ClaimTTL: 90 * time.Minute},

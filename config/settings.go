@@ -12,6 +12,7 @@ type settings struct {
 	line     ast.Node // where they stand
 	backend  *value
 	dedupe   *bool
+	once     *bool
 	exclude  *bool
 	maxTries *int
 	lease    *time.Duration
@@ -32,16 +33,17 @@ func (r *reader) settings(n ast.Node, what string) settings {
 				s.backend = &v
 			}
 		},
-		"dedupe":   func(n ast.Node) { s.dedupe = r.boolean(n, of("dedupe")) },
-		"exclude":  func(n ast.Node) { s.exclude = r.boolean(n, of("exclude")) },
-		"maxTries": func(n ast.Node) { s.maxTries = r.count(n, of("maxTries")) },
-		"lease":    func(n ast.Node) { s.lease = r.duration(n, of("lease"), "") },
-		"claimTTL": func(n ast.Node) { s.claimTTL = r.duration(n, of("claimTTL"), "") },
-		"timeout":  func(n ast.Node) { s.timeout = r.duration(n, of("timeout"), "none") },
-		"keep":     func(n ast.Node) { s.keep = r.duration(n, of("keep"), "forever") },
-		"backoff":  func(n ast.Node) { s.backoff = r.backoff(n, of("backoff")) },
-		"throttle": func(n ast.Node) { s.throttle = r.rate(n, of("throttle")) },
-		"handler":  func(n ast.Node) { s.handler = r.handler(n, of("handler")) },
+		"atMostOnce": func(n ast.Node) { s.once = r.boolean(n, of("atMostOnce")) },
+		"dedupe":     func(n ast.Node) { s.dedupe = r.boolean(n, of("dedupe")) },
+		"exclude":    func(n ast.Node) { s.exclude = r.boolean(n, of("exclude")) },
+		"maxTries":   func(n ast.Node) { s.maxTries = r.count(n, of("maxTries")) },
+		"lease":      func(n ast.Node) { s.lease = r.duration(n, of("lease"), "") },
+		"claimTTL":   func(n ast.Node) { s.claimTTL = r.duration(n, of("claimTTL"), "") },
+		"timeout":    func(n ast.Node) { s.timeout = r.duration(n, of("timeout"), "none") },
+		"keep":       func(n ast.Node) { s.keep = r.duration(n, of("keep"), "forever") },
+		"backoff":    func(n ast.Node) { s.backoff = r.backoff(n, of("backoff")) },
+		"throttle":   func(n ast.Node) { s.throttle = r.rate(n, of("throttle")) },
+		"handler":    func(n ast.Node) { s.handler = r.handler(n, of("handler")) },
 	})
 	return s
 }
@@ -71,6 +73,7 @@ func (s *settings) over(p *jobqueue.Policy) {
 	set(&p.Timeout, s.timeout)
 	set(&p.Keep, s.keep)
 	set(&p.Dedupe, s.dedupe)
+	set(&p.AtMostOnce, s.once)
 	set(&p.Rate, s.throttle)
 	if s.backoff != nil {
 		p.Backoff = s.backoff
