@@ -58,41 +58,58 @@ func syntax(err error) error {
 }
 
 // unique refuses a key that an object in a JSON value has twice: what reads it would choose one.
+// The value is known to be JSON.
 func unique(value []byte) error {
-	dec := json.NewDecoder(bytes.NewReader(value))
-	dec.UseNumber()
 	type level struct {
 		seen map[string]bool // nil in a list
 		key  bool            // the next string is a key
 	}
-	var levels []level
-	for at := (level{}); ; {
-		t, err := dec.Token()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return syntax(err)
-		}
-		switch key, ok := t.(string); {
-		case t == json.Delim('{'):
-			levels = append(levels, at)
-			at = level{map[string]bool{}, true}
-			continue
-		case t == json.Delim('['):
-			levels = append(levels, at)
-			at = level{}
-			continue
-		case t == json.Delim('}'), t == json.Delim(']'):
-			at = levels[len(levels)-1]
+	levels := make([]level, 1, 8)
+	for i := 0; i < len(value); i++ {
+		at := &levels[len(levels)-1]
+		switch value[i] {
+		case '{':
+			levels = append(levels, level{map[string]bool{}, true})
+		case '[':
+			levels = append(levels, level{})
+		case '}', ']':
 			levels = levels[:len(levels)-1]
-		case at.key && ok && at.seen[key]:
-			return keyTwice(key)
-		case at.key:
-			at.seen[key] = true
-			at.key = false
-			continue
+		case ',':
+			at.key = at.seen != nil
+		case '"':
+			end := i + stringLen(value[i:])
+			if at.key {
+				key := unquote(value[i:end])
+				if at.seen[key] {
+					return keyTwice(key)
+				}
+				at.seen[key], at.key = true, false
+			}
+			i = end - 1
 		}
-		at.key = at.seen != nil
 	}
+	return nil
+}
+
+// stringLen returns the length of the JSON string at the beginning of text.
+func stringLen(text []byte) int {
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(text)
+}
+
+// unquote returns what a JSON string says.
+func unquote(text []byte) (s string) {
+	if bytes.IndexByte(text, '\\') < 0 {
+		return string(text[1 : len(text)-1])
+	}
+	// It is known to be a string.
+	_ = json.Unmarshal(text, &s)
+	return s
 }
