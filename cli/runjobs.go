@@ -130,7 +130,7 @@ func (f *runFlags) verdict(res *runner.Result) error {
 	case res.Reached == runner.NonePossible:
 		return &statusError{exitUsage, res.Err}
 	case res.Reached == runner.ReadOnly, res.Reached == runner.Exception:
-		return &statusError{exitStore, res.Err}
+		return openStatus(res.Err)
 	case res.Reached == runner.HandlerFault, res.Reached == runner.Stuck:
 		return &statusError{exitFailed, res.Err}
 	case f.o.Wait:

@@ -10,10 +10,12 @@ import (
 	"io"
 	"io/fs"
 	"net/url"
+	"os"
 	"strings"
 
 	_ "modernc.org/sqlite" // the driver
 
+	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/queuedb"
 )
 
@@ -54,6 +56,9 @@ const (
 
 // dial opens a connection. Pragmas are set in their order.
 func dial(path, mode string, pragmas ...string) (*conn, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: %s is not a regular file", jobqueue.ErrInvalid, path)
+	}
 	db, err := sql.Open("sqlite", "")
 	if err != nil {
 		return nil, err

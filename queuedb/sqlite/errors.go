@@ -11,6 +11,7 @@ import (
 
 // Result codes of SQLite that a caller can do something about.
 const (
+	codeError    = 1 // a table or a column that is not there
 	codePerm     = 3
 	codeBusy     = 5
 	codeLocked   = 6
@@ -51,7 +52,7 @@ func classify(path string, err error) error {
 		return fmt.Errorf("%w: %s cannot be opened; its directory must exist and be writable", jobqueue.ErrUnavailable, path)
 	case codeReadOnly:
 		return fmt.Errorf("%w: %s cannot be written to", jobqueue.ErrReadOnly, path)
-	case codeCorrupt:
+	case codeCorrupt, codeError:
 		return fmt.Errorf("%w: %s is damaged: %w", jobqueue.ErrInvalid, path, err)
 	case codeNotADB:
 		return fmt.Errorf("%w: %s is not an SQLite file", jobqueue.ErrInvalid, path)

@@ -55,7 +55,7 @@ func MigrationStatus(ctx context.Context, path string) (Status, error) {
 	if err := ctx.Err(); err != nil {
 		return Status{}, gone(ctx)
 	}
-	if info, err := os.Stat(path); os.IsNotExist(err) || err == nil && info.Size() == 0 {
+	if info, err := os.Stat(path); os.IsNotExist(err) || err == nil && info.Size() == 0 && info.Mode().IsRegular() {
 		return Status{Newest: len(migrations)}, nil
 	}
 	c, err := dial(path, existing, "busy_timeout(5000)", "query_only(1)")
