@@ -36,11 +36,15 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// exitStatus is what a job that exits ends its process with.
+const exitStatus = 42
+
 // note writes down that it was started, and how long after its push.
 type note struct {
 	Pushed time.Time
 	Text   string
 	Takes  time.Duration
+	Exits  bool
 	starts *os.File
 }
 
@@ -48,6 +52,9 @@ func (*note) Type() string { return "note" }
 
 func (j *note) Run(ctx context.Context) error {
 	_, err := fmt.Fprintln(j.starts, jobqueue.FromContext(ctx).ID, time.Since(j.Pushed).Microseconds())
+	if j.Exits {
+		os.Exit(exitStatus)
+	}
 	if err == nil && j.Takes > 0 {
 		<-time.After(j.Takes)
 	}
