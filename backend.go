@@ -54,14 +54,14 @@ const DefaultKeep = 7 * 24 * time.Hour
 // Every Pop opens one claim on all the jobs it returns, for the length of its
 // lease. A lease that ends unextended gives each unsettled job back: its
 // expiries go up by one, and it is ready at the back of its queue. Looking
-// for ended leases is called a sweep. Every Pop that comes up short and every
-// Maintain makes one, and so does any Pop or Ready that finds the last one
-// more than a second old while there are claims. Until a sweep has found it,
+// for ended leases is called a sweep. While there are claims every Pop that comes up short
+// and every Maintain makes one, and so does any Pop or Ready that finds the last one
+// more than a second old. Until a sweep has found it,
 // a claim whose lease has ended can still be settled and extended.
 //
 // The store may have been away, or its clock may have jumped. So a sweep that
-// finds the last sweep longer ago than half of a claim's lease gives that
-// claim one new lease first, but not twice unless it was extended in between.
+// finds the last sweep longer ago than half of a claim's lease, and less than half of that
+// lease left, gives that claim one new lease first, but not twice unless it was extended in between.
 // An expiry more than two leases ahead is cut to one lease.
 type Backend interface {
 	// Push stores the records: all of them or, on an error, none. There are

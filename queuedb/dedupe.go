@@ -10,6 +10,7 @@ import (
 type state struct {
 	release  int64 // 0: it is ready
 	position int64 // where it has become ready, if it has
+	due      int64 // when it would have been otherwise, then
 	root     root
 	moved    bool // release has changed
 	rooted   bool // root has changed
@@ -19,10 +20,10 @@ type state struct {
 // took over the root. The number that the record does not need is its place in line.
 func (s *state) takeOver(release int64, r root, number int64) (taken bool) {
 	if s.release != 0 && release < s.release {
-		s.release, s.moved = release, true
 		if release == 0 {
-			s.position = number
+			s.position, s.due = number, s.release
 		}
+		s.release, s.moved = release, true
 	}
 	switch {
 	case s.root.key == "":
@@ -139,12 +140,13 @@ func (p *pushing) succeed(places []int) error {
 }
 
 func (p *pushing) writeWaiting() error {
-	var ready, positions, delayed, releases, rooted, times []int64
+	var ready, positions, since, delayed, releases, rooted, times []int64
 	var keys []string
 	for id, s := range p.waiting {
 		switch {
 		case s.moved && s.release == 0:
 			ready, positions = append(ready, id), append(positions, s.position)
+			since = append(since, min(s.due, p.now)) // It may have been due already.
 		case s.moved:
 			delayed, releases = append(delayed, id), append(releases, s.release)
 		}
@@ -168,17 +170,17 @@ func (p *pushing) writeWaiting() error {
 	if _, err := p.Exec("later_delete", Numbers(ready)); err != nil {
 		return err
 	}
-	return p.lineUp(positions, ready)
+	return p.lineUp(positions, ready, since)
 }
 
 // lineUp makes jobs ready, which are nowhere, at positions.
-func (p *pushing) lineUp(positions, ids []int64) error {
+func (p *pushing) lineUp(positions, ids, since []int64) error {
 	n := len(ids)
 	zeros := make([]int64, n)
 	if err := p.ExecEach("job_change", zeros, zeros, make([]string, n), positions, ids); err != nil {
 		return err
 	}
-	return p.ExecEach("ready_put", column(n, p.now), ids)
+	return p.ExecEach("ready_put", since, ids)
 }
 
 // putBack makes jobs ready, which are nowhere, at the back of their queues.

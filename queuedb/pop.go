@@ -87,25 +87,11 @@ func (p *popping) run(l jobqueue.Lease, started time.Time) ([]*jobqueue.Claim, e
 		return nil, err
 	}
 	ttl := micros(l.TTL)
-	if err := p.firstClaim(ttl); err != nil {
-		return nil, err
-	}
 	if err := p.forgetFew("claim_forget", p.now); err != nil {
 		return nil, err
 	}
 	_, err = p.Exec("claim_add", l.Token[:], l.Owner, ttl, p.now+ttl, runsOf(held).encode())
 	return claims, err
-}
-
-// firstClaim notes a sweep when there was no claim to sweep. Otherwise
-// the time for which nobody had to sweep would use up the grace of this one.
-func (p *popping) firstClaim(ttl int64) error {
-	swept, live, err := p.sweepState()
-	if gap := p.now - swept; err != nil || live || 0 <= gap && gap <= min(ttl/8, time.Second.Microseconds()) {
-		return err
-	}
-	_, err = p.Exec("sweep_record", p.now)
-	return err
 }
 
 // refill makes ready what a Pop must not hide, and returns how many jobs, and whether there may be more.

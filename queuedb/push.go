@@ -228,7 +228,7 @@ func (p *pushing) store() error {
 		err = p.ExecEach("later_put", releases, delayed)
 	}
 	if err == nil && len(p.late) > 0 {
-		err = p.lineUp(p.lateAt, p.late)
+		err = p.lineUp(p.lateAt, p.late, column(len(p.late), p.now))
 	}
 	return err
 }

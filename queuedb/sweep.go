@@ -30,24 +30,17 @@ func (t tx) sweepIfDue() (recycled int, err error) {
 // of claims, and returns how many jobs that were and whether there may be more.
 func (t tx) sweep() (recycled int, more bool, err error) {
 	swept, live, err := t.sweepState()
-	if err != nil {
+	if err != nil || !live {
 		return 0, false, err
 	}
-	gap := t.now - swept
-	if !live && 0 <= gap && gap < time.Second.Microseconds() {
-		// Nothing can depend on it; an idle store is left alone.
-		return 0, false, nil
+	if _, err := t.Exec("claim_renew", t.now, t.now-swept); err != nil {
+		return 0, false, err
 	}
-	if live {
-		if _, err := t.Exec("claim_renew", t.now, gap); err != nil {
-			return 0, false, err
-		}
-		if _, err := t.Exec("claim_cut", t.now); err != nil {
-			return 0, false, err
-		}
-		if recycled, more, err = t.lapse(); err != nil {
-			return 0, false, err
-		}
+	if _, err := t.Exec("claim_cut", t.now); err != nil {
+		return 0, false, err
+	}
+	if recycled, more, err = t.lapse(); err != nil {
+		return 0, false, err
 	}
 	_, err = t.Exec("sweep_record", t.now)
 	return recycled, more, err

@@ -68,10 +68,6 @@ func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.W
 		c.jobs[i] = p.job
 		p.job.claim = c
 	}
-	if len(b.leases.items) == 0 {
-		// The time for which nobody had to sweep must not use up the grace of this claim.
-		b.lastSweep = now
-	}
 	b.lease(c.ttl, now)
 	b.claims[c.token] = c
 	b.leases.push(c)

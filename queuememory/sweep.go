@@ -11,13 +11,16 @@ import (
 const maintainBatch = 10_000
 
 func (b *Backend) sweepIfDue(now instant) {
-	if len(b.leases.items) > 0 && (now.sub(b.lastSweep) > time.Second || now < b.lastSweep) {
+	if now.sub(b.lastSweep) > time.Second || now < b.lastSweep {
 		b.sweep(now)
 	}
 }
 
 // sweep gives back what claims hold whose lease has ended, and returns how many jobs that were.
 func (b *Backend) sweep(now instant) (n int) {
+	if len(b.leases.items) == 0 {
+		return 0
+	}
 	gap := now.sub(b.lastSweep)
 	back := now < b.latest
 	b.lastSweep, b.latest = now, now
@@ -34,7 +37,7 @@ func (b *Backend) sweep(now instant) (n int) {
 func (b *Backend) renew(gap time.Duration, now instant) {
 	for _, c := range append([]*claim(nil), b.leases.items...) {
 		switch {
-		case !c.graced && gap > c.ttl/2:
+		case !c.graced && gap > c.ttl/2 && c.expires.sub(now) < c.ttl/2:
 			c.graced = true
 			c.expires = now.add(c.ttl)
 		case c.expires.sub(now)/2 > c.ttl:

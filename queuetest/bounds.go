@@ -14,7 +14,7 @@ var boundRules = []testCase{
 	{"due behind a backlog", "every Pop first makes ready some of the jobs that are due, those first that have been for longest, so that none starves behind a backlog", testBoundBacklog},
 	{"many claims ended", "before Pop answers short it makes ready those jobs of the wanted queues whose claim has run out, though many others have too", testBoundManyEnded},
 	{"by id first", "a Want with an ID claims that one job, though another Want asks for any job of its queue", testBoundNamedFirst},
-	{"idle store", "a sweep that finds the last sweep longer ago than half of a claim's lease gives that claim one new lease; a time without claims has none to give", testBoundIdle},
+	{"idle store", "less than half of that lease left: a time without claims uses up no new lease", testBoundIdle},
 	{"unknown action", "what can never work is ErrInvalid: an outcome that does nothing known; and nothing is done", testBoundUnknownAction},
 	{"short lease", "what can never work is ErrInvalid: a lease shorter than a millisecond", testBoundShortLease},
 	{"long durations", "a duration may be as long as there is one", testBoundLongDurations},

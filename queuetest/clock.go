@@ -10,15 +10,17 @@ import (
 
 // The store was away, or its clock jumped.
 var clockRules = []testCase{
-	{"away", "a sweep that finds the last sweep longer ago than half of a claim's lease gives that claim one new lease first", testClockAway},
+	{"away", "a sweep that finds the last sweep longer ago than half of a claim's lease, and less than half left, gives that claim one new lease first", testClockAway},
 	{"away, counted", "Counts and Ready say what a Pop would find now: not the jobs whose claim would get a new lease", testClockAwayCounted},
-	{"away, popped", "a sweep that finds the last sweep longer ago than half of a claim's lease gives that claim one new lease: also a Pop's", testClockAwayPopped},
-	{"away, polled", "a sweep that finds the last sweep longer ago than half of a claim's lease gives that claim one new lease: also Ready's", testClockAwayPolled},
+	{"away, popped", "a sweep that finds the last sweep longer ago than half of a claim's lease, and less than half left, gives that claim one new lease: also a Pop's", testClockAwayPopped},
+	{"away, polled", "a sweep that finds the last sweep longer ago than half of a claim's lease, and less than half left, gives that claim one new lease: also Ready's", testClockAwayPolled},
 	{"away, owner lives", "a store down for three leases causes no double run while the owner extends afterwards", testClockOwnerLives},
 	{"away, owner dead", "a claim that got a new lease is given back when that ends", testClockOwnerDead},
 	{"away twice", "not twice unless it was extended in between", testClockAwayTwice},
 	{"away, extended, away", "not twice unless it was extended in between", testClockAwayExtended},
 	{"half of each lease", "longer ago than half of a claim's lease: of each claim its own", testClockHalf},
+	{"half left", "and less than half of that lease left: not of one that began so long after the last sweep", testClockHalfLeft},
+	{"half left, extended", "and less than half of that lease left: not of one that was extended when the store was back", testClockHalfLeftExtended},
 	{"half of the new lease", "longer ago than half of a claim's lease: of the one that Extend gave it", testClockHalfExtended},
 	{"forward and back", "an expiry more than two leases ahead is cut to one lease", testClockBack},
 	{"forward and back, owner lives", "a clock stepped forward and back loses no claim that is extended", testClockBackOwnerLives},
@@ -133,6 +135,43 @@ func testClockHalf(t *tester) {
 	t.jump(2 * lease) // The long lease has ended; of the short one a new one begins.
 	t.hands(2)
 	t.counts(0, 0, 2, 0)
+}
+
+func testClockHalfLeft(t *tester) {
+	t.jump(300 * time.Millisecond)
+	t.stores(job(1))
+	c := t.takes(1)[0]
+	end := t.now.Add(lease)
+	t.jump(lease / 2)
+	t.maintain()
+	t.endsAt(c, end)
+	t.jump(3 * lease)
+	t.maintain()
+	t.endsAt(c, t.now.Add(lease))
+}
+
+func testClockHalfLeftExtended(t *tester) {
+	t.stores(job(1))
+	c := t.hands(1)[0]
+	for range 3 {
+		t.jump(3 * lease)
+		t.extend([]uuid.UUID{c.Token})
+		end := t.now.Add(lease)
+		t.jump(lease / 4)
+		t.maintain()
+		t.endsAt(c, end)
+	}
+	t.jump(3 * lease)
+	t.maintain()
+	t.settle(done(c))
+}
+
+// endsAt wants the lease of a claim to end then.
+func (t *tester) endsAt(c *jobqueue.Claim, at time.Time) {
+	t.Helper()
+	if e := t.entry(c.ID); e.State != jobqueue.Claimed || !e.Expires.Equal(at) {
+		t.Fatalf("at %v the job is %v and its lease ends at %v, want claimed until %v", t.now, e.State, e.Expires, at)
+	}
 }
 
 func testClockHalfExtended(t *tester) {

@@ -26,6 +26,7 @@ var dedupeRules = []testCase{
 	{"released", "a job blocks its equals while it waits, delayed or released", testDedupeReleased},
 	{"runs now", "the waiting job takes over the earlier of the two release times: now", testDedupeRunsNow},
 	{"earlier", "the waiting job takes over the earlier of the two release times: the record's", testDedupeEarlier},
+	{"due", "the waiting job takes over the earlier of the two release times: its own, though it was due already", testDedupeDue},
 	{"later", "the waiting job takes over the earlier of the two release times: its own", testDedupeLater},
 	{"stays ready", "the waiting job takes over the earlier of the two release times: it stays ready", testDedupeStaysReady},
 	{"instants", "the earlier of the two release times, be they delays or instants", testDedupeInstants},
@@ -189,6 +190,16 @@ func (t *tester) delayedFor(id string, d time.Duration) {
 	if got := e.ReadyAt.Sub(e.QueuedAt); e.State != jobqueue.Delayed || got != d {
 		t.Fatalf("the job is %v until %v after it was queued, want delayed until %v after", e.State, got, d)
 	}
+}
+
+func testDedupeDue(t *tester) {
+	id := t.stores(delayed(unique(job(1), "k"), time.Hour))[0]
+	t.jump(2 * time.Hour)
+	t.drops(id, unique(job(1), "k"))
+	if e := t.entry(id); e.State != jobqueue.Ready || e.ReadyAt.Sub(e.QueuedAt) != time.Hour {
+		t.Fatalf("the job is %v since %v after it was queued, want ready since 1h after", e.State, e.ReadyAt.Sub(e.QueuedAt))
+	}
+	t.age(time.Hour)
 }
 
 func testDedupeLater(t *tester) {

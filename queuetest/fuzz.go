@@ -1,6 +1,8 @@
 package queuetest
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -27,12 +29,16 @@ func FuzzBackend(f *testing.F, open func(testing.TB) jobqueue.Backend) {
 		"p7o3a0a1a2r3q0q1o3a0t8q2t8t8w0q1", // abandoned, requeued, pruned
 		"p7l3o1k0k1k2k3p3c0o3i0i1i2i3",     // deleted in each state, popped by ID
 		"D0D1L0L1U0U1o3o7s0s1s2t4o3o7j0o7", // both queues at once
+		"w0h6p0o\x10h\x10w0",               // a lease half over, begun a little after the last sweep
 	} {
 		f.Add([]byte(h))
 	}
+	for seed := range uint64(20) {
+		f.Add(randomHistory(seed))
+	}
 	f.Fuzz(func(t *testing.T, history []byte) {
 		p := newPlayer(t, open(t))
-		for len(history) >= 2 && len(p.log) < 120 {
+		for len(history) >= 2 && len(p.log) < mostOperations {
 			p.play(history[0], int(history[1]))
 			history = history[2:]
 			p.compare()
@@ -40,13 +46,41 @@ func FuzzBackend(f *testing.F, open func(testing.TB) jobqueue.Backend) {
 	})
 }
 
-// Durations of histories. Steps never add up to another duration but for ten seconds
-// or so, so that it does not matter how long a call takes.
+// randomHistory returns the history that a seed stands for: of any operations if it is
+// even, else of those that leases depend on.
+func randomHistory(seed uint64) []byte {
+	r := rand.New(rand.NewPCG(seed, 0))
+	history := make([]byte, 0, 2*mostOperations)
+	for range mostOperations {
+		letter := operations[r.IntN(len(operations))].letter
+		if seed%2 == 1 {
+			const leases = "ppoohhhhwecsg"
+			letter = leases[r.IntN(len(leases))]
+		}
+		history = append(history, letter, byte(r.Uint32()))
+	}
+	return history
+}
+
+// mostOperations is how many operations of a history are played.
+const mostOperations = 120
+
+// Durations of histories. The clocks stand but for these, so that what happens at an
+// instant and what happens a millisecond later can be told apart.
 const (
 	stepTime   = 14 * time.Second
-	fuzzLease  = 4*stepTime + 10*time.Second
-	memory     = 14 * time.Minute // less than PushMemory and TokenMemory
 	jumpLength = 13 * stepTime
+	memory     = 14 * time.Minute // less than PushMemory and TokenMemory
+)
+
+var (
+	fuzzLeases = []time.Duration{4*stepTime + 10*time.Second, 40 * time.Second, 3 * time.Second, 8 * time.Second}
+	moves      = []time.Duration{
+		20 * time.Second, 5 * time.Second, 1500 * time.Millisecond, 375 * time.Millisecond, 4 * time.Second, time.Second, // halves and eighths of leases
+		500 * time.Millisecond, time.Millisecond, 999 * time.Millisecond, 1001 * time.Millisecond, // about the second between sweeps
+		40 * time.Second, 3 * time.Second, 8 * time.Second, // leases
+		-time.Millisecond, -time.Second, -20 * time.Second,
+	}
 )
 
 // An operation does one thing to both backends; n chooses among its variants.
@@ -76,6 +110,7 @@ var operations = []operation{
 	{'S', "repeat a settlement", (*player).repeatSettle},
 	{'x', "settle with a stale token", (*player).settleStale},
 	{'e', "extend", (*player).extend},
+	{'h', "the clock is moved a little", func(p *player, n int) { p.move(moves[n%len(moves)]) }},
 	{'w', "maintain", func(p *player, _ int) { p.maintain() }},
 	{'t', "time passes", func(p *player, n int) { p.advance(1 + n%10) }},
 	{'j', "the clock jumps", func(p *player, _ int) { p.shift(jumpLength) }},
@@ -93,10 +128,10 @@ func (p *player) play(letter byte, n int) {
 			op = o
 		}
 	}
-	p.log = append(p.log, op.name)
 	if n >= '0' && n <= '9' {
 		n -= '0' // so that histories can be written by hand
 	}
+	p.log = append(p.log, fmt.Sprintf("%s (%d)", op.name, n))
 	op.do(p, n)
 }
 
@@ -134,6 +169,14 @@ func (p *player) advance(steps int) {
 		p.shift(stepTime)
 		p.maintain()
 	}
+}
+
+// move moves the clocks at once. What is due before they go back may be ready already or not, so it is made so.
+func (p *player) move(d time.Duration) {
+	if d < 0 {
+		p.maintain()
+	}
+	p.shift(d)
 }
 
 func (p *player) shift(d time.Duration) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"github.com/wikifarm/jobqueue"
@@ -93,15 +94,12 @@ func (p *player) counts() []jobqueue.Counts {
 
 // pop pops one or all of one queue, or all of both.
 func (p *player) pop(n int) {
-	if c := p.counts(); c[0].Claimed+c[1].Claimed == 0 {
-		p.maintain() // Whether a look at a store without claims is a sweep is for the store to say.
-	}
 	most := []int{1, 2, 4, 1000}[n%4]
 	wants := []jobqueue.Want{{Name: p.queues[n/4%2], Max: most}}
 	if n/8%2 == 1 {
 		wants = []jobqueue.Want{{Name: p.queues[0], Max: 1000}, {Name: p.queues[1], Max: 1000}}
 	}
-	c := popCall{p.lease(), wants, wants, p.now}
+	c := popCall{p.lease(n / 16), wants, wants, p.now}
 	ready := p.counts()[n/4%2].Ready
 	got, err := p.b.Pop(p.Context(), c.lease, c.wants...)
 	p.ok(err, "Pop")
@@ -121,8 +119,8 @@ func (p *player) pop(n int) {
 	p.popped(c, got)
 }
 
-func (p *player) lease() jobqueue.Lease {
-	return jobqueue.Lease{Token: uuid.New(), TTL: fuzzLease, Owner: "fuzz"}
+func (p *player) lease(n int) jobqueue.Lease {
+	return jobqueue.Lease{Token: uuid.New(), TTL: fuzzLeases[n%len(fuzzLeases)], Owner: "fuzz"}
 }
 
 func (p *player) modelState(id string) (s jobqueue.State) {
@@ -138,7 +136,7 @@ func (p *player) popByID(n int) {
 		p.ok(err, "List of the model")
 		if n--; n < 0 {
 			want := jobqueue.Want{Name: e.Name, Max: 1, ID: p.native[e.ID]}
-			c := popCall{p.lease(), []jobqueue.Want{want}, []jobqueue.Want{{Name: e.Name, Max: 1, ID: e.ID}}, p.now}
+			c := popCall{p.lease(0), []jobqueue.Want{want}, []jobqueue.Want{{Name: e.Name, Max: 1, ID: e.ID}}, p.now}
 			got, err := p.b.Pop(p.Context(), c.lease, c.wants...)
 			p.ok(err, "Pop")
 			p.popped(c, got)
@@ -236,9 +234,10 @@ func (p *player) settleStale(n int) {
 
 func (p *player) extend(n int) {
 	if c, ok := pick(p.claims, n); ok {
-		got, err := p.b.Extend(p.Context(), fuzzLease, c.b.Token)
+		ttl := fuzzLeases[n/4%len(fuzzLeases)]
+		got, err := p.b.Extend(p.Context(), ttl, c.b.Token)
 		p.ok(err, "Extend")
-		want, err := p.model.Extend(p.Context(), fuzzLease, c.b.Token)
+		want, err := p.model.Extend(p.Context(), ttl, c.b.Token)
 		p.ok(err, "Extend of the model")
 		if !slices.Equal(got, want) {
 			p.Fatalf("Extend of the claim of job %s lost %v, want %v", c.b.Params, got, want)
@@ -251,8 +250,8 @@ func (p *player) maintain() {
 	p.ok(err, "Maintain")
 	want, err := p.model.Maintain(p.Context())
 	p.ok(err, "Maintain of the model")
-	if got.Pruned != want.Pruned {
-		p.Fatalf("Maintain pruned %d jobs, want %d", got.Pruned, want.Pruned)
+	if got.Pruned != want.Pruned || got.Recycled != want.Recycled {
+		p.Fatalf("Maintain = %+v, want %+v but for what is released or forgotten", got, want)
 	}
 }
 
@@ -328,8 +327,8 @@ func (p *player) compare() {
 	for _, e := range p.stored() {
 		want = append(want, describeEntry(e, e.ID))
 	}
-	if a, b := strings.Join(got, "\n"), strings.Join(want, "\n"); a != b {
-		p.Fatalf("the backend holds\n%s\nwant\n%s", a, b)
+	if d := cmp.Diff(want, got); d != "" {
+		p.Fatalf("the backend at %v (-want +got):\n%s", p.begin.Add(p.now), d)
 	}
 	counts, err := p.b.Counts(p.Context(), p.queues[:]...)
 	p.ok(err, "Counts")
@@ -341,7 +340,7 @@ func (p *player) compare() {
 }
 
 func describeEntry(e jobqueue.Entry, id string) string {
-	return fmt.Sprintf("%s %s %s %v: root %v, %d failures, %d expiries, error %q, deduplicated %v, owner %q, kept for ever %v",
+	return fmt.Sprintf("%s %s %s %v: root %v, %d failures, %d expiries, error %q, deduplicated %v, owner %q, pushed %v, ready %v, expires %v, kept until %v",
 		id, e.Name, e.Params, e.State, describeRoot(e.Root), e.Failures, e.Expiries, e.LastError,
-		e.Digest != jobqueue.Digest{}, e.Owner, e.PruneAt.IsZero())
+		e.Digest != jobqueue.Digest{}, e.Owner, e.QueuedAt.UTC(), e.ReadyAt.UTC(), e.Expires.UTC(), e.PruneAt.UTC())
 }
