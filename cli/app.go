@@ -86,7 +86,7 @@ func commandNames(c *cobra.Command) string {
 // standalone makes c the top of a command line.
 func (e *env) standalone(c *cobra.Command) *cobra.Command {
 	c.SilenceErrors, c.SilenceUsage = true, true
-	c.PersistentFlags().StringVar(&e.config, "config", "", "farm `file`; without one the jobs are in ./"+defaultFile)
+	c.PersistentFlags().Var(given(&e.config, "file"), "config", "farm `file`; without one the jobs are in ./"+defaultFile)
 	c.Version = version()
 	c.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	c.SetGlobalNormalizationFunc(normalize)

@@ -48,7 +48,7 @@ func (e *env) change(ch *change, short, long string) *cobra.Command {
 	c := &cobra.Command{Use: ch.name, Short: short, Long: long, Args: noArgs}
 	fs := c.Flags()
 	filterFlags(c, &ch.f)
-	fs.StringArrayVar(&ch.f.IDs, "id", nil, "only the job of this `id`; may be repeated")
+	fs.Var(each(&ch.f.IDs, given, "id"), "id", "only the job of this `id`; may be repeated")
 	fs.Var(states(&ch.f.States), "status", "only those in this `state`: ready, delayed, claimed or abandoned; may be repeated")
 	fs.BoolVar(&ch.dryRun, "dry-run", false, "print how many it would be")
 	if ch.needsAll {

@@ -26,6 +26,9 @@ func flagError(c *cobra.Command, err error) error {
 	if errors.Is(err, pflag.ErrHelp) {
 		return err
 	}
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok && e.GetFlag().Value.Type() == "bool" {
+		return usagef("invalid argument %q for \"--%s\" flag: it must be true or false", e.GetValue(), e.GetFlag().Name)
+	}
 	if _, unknown := errors.AsType[*pflag.NotExistError](err); !unknown {
 		return &statusError{exitUsage, err}
 	}
@@ -63,6 +66,30 @@ func name(p *string, kind string) *flag {
 		}
 		*p = s
 		return nil
+	}}
+}
+
+// given is a flag for text that is not empty, as it is when a variable of a script is not set.
+func given(p *string, kind string) *flag {
+	return &flag{"", kind, func(s string) error {
+		if s == "" {
+			return errors.New("it must not be empty")
+		}
+		*p = s
+		return nil
+	}}
+}
+
+// each makes a flag for one value a repeatable one.
+func each(list *[]string, one func(p *string, kind string) *flag, kind string) *flag {
+	var s string
+	f := one(&s, kind)
+	return &flag{"", kind, func(text string) error {
+		err := f.read(text)
+		if err == nil {
+			*list = append(*list, s)
+		}
+		return err
 	}}
 }
 

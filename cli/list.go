@@ -28,7 +28,7 @@ which --after to go on.`,
 	filterFlags(c, &f)
 	c.Flags().Var(states(&f.States), "status", "only those in this `state`: ready, delayed, claimed or abandoned; may be repeated")
 	c.Flags().Var(whole(&f.Limit, 1, math.MaxInt32), "limit", "at most so many; without it 100")
-	c.Flags().StringVar(&f.After, "after", "", "only those after the job of this `id`")
+	c.Flags().Var(given(&f.After, "id"), "after", "only those after the job of this `id`")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object a line")
 	c.RunE = e.run(false, func(ctx context.Context, s *session) error {
 		out := bufio.NewWriter(c.OutOrStdout())

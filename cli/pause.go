@@ -92,8 +92,8 @@ func (s *session) endPause(ctx context.Context, c *cobra.Command, p jobqueue.Pau
 }
 
 func pauseFlags(c *cobra.Command, domain, typ *string, all *bool) {
-	c.Flags().StringVar(domain, "domain", "", "this `domain`, also spelled --wiki")
-	c.Flags().StringVar(typ, "type", "", "this `type`")
+	c.Flags().Var(name(domain, "domain"), "domain", "this `domain`, also spelled --wiki")
+	c.Flags().Var(name(typ, "type"), "type", "this `type`")
 	c.Flags().BoolVar(all, "all", false, "every job of the farm")
 }
 

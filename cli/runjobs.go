@@ -37,7 +37,7 @@ read-only.`,
 	}
 	fs := c.Flags()
 	fs.Var(name(&f.domain, "domain"), "domain", "serve only this `domain`, also spelled --wiki; without it all of the farm")
-	fs.StringArrayVar(&f.o.Types, "type", nil, "run only this `type`, also if it is excluded; may be repeated")
+	fs.Var(each(&f.o.Types, name, "type"), "type", "run only this `type`, also if it is excluded; may be repeated")
 	fs.Var(whole(&f.o.MaxJobs, 1, math.MaxInt), "maxjobs", "stop after so many jobs")
 	fs.Var(seconds(&f.o.MaxTime), "maxtime", "stop after so many seconds, also while idle")
 	fs.Var(whole(&f.o.Workers, 1, 1000), "procs", "run so many jobs at once; without it four for each CPU")
@@ -52,11 +52,6 @@ read-only.`,
 
 func (f *runFlags) run(ctx context.Context, c *cobra.Command, s *session) error {
 	o := f.o
-	for _, typ := range o.Types {
-		if typ == "" {
-			return usagef("--type is empty")
-		}
-	}
 	o.Logger = s.log
 	if s.farm.Domains() != nil {
 		o.Domains = s.farm.Domains

@@ -26,8 +26,8 @@ Exit status 1 means that the job failed, or asked to be run later.`,
 		Args: noArgs,
 	}
 	fs := c.Flags()
-	fs.StringVar(&id, "id", "", "the `id` of the job, as list shows it")
-	fs.StringVar(&typ, "type", "", "the `type` of a job that is in no queue")
+	fs.Var(given(&id, "id"), "id", "the `id` of the job, as list shows it")
+	fs.Var(name(&typ, "type"), "type", "the `type` of a job that is in no queue")
 	fs.StringVar(&params, "params", "{}", "its parameters, a `JSON` object")
 	fs.Var(name(&domain, "domain"), "domain", "its `domain`, also spelled --wiki; without it the farm's only one")
 	c.RunE = func(c *cobra.Command, args []string) error {

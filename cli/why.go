@@ -24,9 +24,9 @@ reason a line.`,
 		Args: noArgs,
 	}
 	fs := c.Flags()
-	fs.StringVar(&n.Domain, "domain", "", "the `domain`, also spelled --wiki; without it the farm's only one")
-	fs.StringVar(&n.Type, "type", "", "the `type`")
-	fs.StringVar(&id, "id", "", "the `id` of a job, as list shows it")
+	fs.Var(name(&n.Domain, "domain"), "domain", "the `domain`, also spelled --wiki; without it the farm's only one")
+	fs.Var(name(&n.Type, "type"), "type", "the `type`")
+	fs.Var(given(&id, "id"), "id", "the `id` of a job, as list shows it")
 	fs.BoolVar(&asJSON, "json", false, "print one JSON document")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if id == "" && n.Type == "" {
