@@ -51,6 +51,96 @@ func TestBadFlags(t *testing.T) {
 	}
 }
 
+// Every mistake in names, parameters and choices is one line, and nothing is done.
+func TestBadArguments(t *testing.T) {
+	s := newStock(t)
+	const name = "it must be 1 to 255 bytes of UTF-8 without control characters"
+	long := strings.Repeat("x", 2000)
+	for _, test := range []struct{ command, want string }{
+		{"jobctl push --type a\x7f", `invalid argument "a\x7f" for "--type" flag: ` + name},
+		{"jobctl push --type a\u0085b", `invalid argument "a\u0085b" for "--type" flag: ` + name},
+		{"jobctl push --type a\nb", `invalid argument "a\nb" for "--type" flag: ` + name},
+		{"jobctl push --type \xff", `invalid argument "\xff" for "--type" flag: ` + name},
+		{"jobctl push --type " + long[:256], `invalid argument "` + long[:256] + `" for "--type" flag: ` + name},
+		{"jobctl push --type null --domain a\x00", `invalid argument "a\x00" for "--domain" flag: ` + name},
+		{"jobctl show --domain " + strings.Repeat("é", 128), `invalid argument "` + strings.Repeat("é", 128) + `" for "--domain" flag: ` + name},
+		{"jobctl list --type=", `invalid argument "" for "--type" flag: ` + name},
+		{"jobctl pause --type= --domain enwiki --reason x", `invalid argument "" for "--type" flag: ` + name},
+		{"jobctl resume --type a\x01", `invalid argument "a\x01" for "--type" flag: ` + name},
+		{"jobctl why --type= --domain enwiki", `invalid argument "" for "--type" flag: ` + name},
+		{"jobctl run-one --type a\x1b", `invalid argument "a\x1b" for "--type" flag: ` + name},
+		{"runjobs --type=", `invalid argument "" for "--type" flag: ` + name},
+		{"runjobs --type a\x01", `invalid argument "a\x01" for "--type" flag: ` + name},
+		{"runjobs --wiki a\x01", `invalid argument "a\x01" for "--domain" flag: ` + name},
+
+		{"jobctl push --type null --domain frwiki --config wikis.yaml", `domain "frwiki" is not one of the farm's, which are dewiki, enwiki`},
+		{"jobctl push --type null --config wikis.yaml", "a domain is needed, one of the farm's: dewiki, enwiki"},
+		{"jobctl run-one --type null --domain frwiki --config wikis.yaml", `domain "frwiki" is not one of the farm's, which are dewiki, enwiki`},
+		{"jobctl why --type null --config wikis.yaml", "a domain is needed, one of the farm's: dewiki, enwiki"},
+		{"jobctl pause --domain frwiki --reason x --config wikis.yaml", `domain "frwiki" is not one of the farm's, which are dewiki, enwiki`},
+		{"runjobs --domain frwiki --config wikis.yaml", `domain "frwiki" is not one of the farm's, which are dewiki, enwiki`},
+
+		{`jobctl push --type null --params {"a":1,"a":2}`, `--params: key "a" appears twice`},
+		{`jobctl push --type null --params {"a":1}x`, `invalid: parameters are not JSON: "{\"a\":1}x"`},
+		{`jobctl push --type null --params null`, `invalid: parameters are not a JSON object: "null"`},
+		{`jobctl push --type null --params 7`, `invalid: parameters are not a JSON object: "7"`},
+		{`jobctl push --type null --params {"a":NaN}`, `invalid: parameters are not JSON: "{\"a\":NaN}"`},
+		{`jobctl push --type null --params {'a':1}`, `invalid: parameters are not JSON: "{'a':1}"`},
+		{"jobctl push --type null --params {\"a\":\"\xff\"}", "invalid: parameters are not UTF-8"},
+		{"jobctl push --type null --params {\"a\":\"\x01\"}", `invalid: parameters are not JSON: "{\"a\":\"\x01\"}"`},
+		{`jobctl push --type null --params {"a":"` + strings.Repeat("x", 1<<20) + `"}`, "too large: parameters have 1048584 bytes, at most 1048576 are allowed"},
+		{`jobctl push --type null --dedupe --params {"a":"\ud800"}`, "invalid: parameters: lone surrogate at byte 6"},
+		{`jobctl push --type null --dedupe --params {"a":` + strings.Repeat("[", 501) + strings.Repeat("]", 501) + "}", "invalid: parameters: not valid JSON: nested deeper than 500"},
+		{`jobctl run-one --type null --params {`, `invalid: parameters are not JSON: "{"`},
+		{`jobctl run-one --type null --params {"a":1,"a":2}`, `--params: key "a" appears twice`},
+
+		{"jobctl push --type null --delay 36600d", "invalid: the release time is more than 100 years away"},
+		{"jobctl push --type null --delay 99999999d", `invalid argument "99999999d" for "--delay" flag: it must be a length of time, such as 90s, 10m or 7d`},
+		{"jobctl push --type null --delay -1s", `invalid argument "-1s" for "--delay" flag: it must be a length of time, such as 90s, 10m or 7d`},
+		{"jobctl push --type null --root a\x00", `invalid: root key "a\x00" is not UTF-8 without NUL`},
+		{"jobctl push --type null --root " + long, "too large: root key has 2000 bytes, at most 1024 are allowed"},
+		{"jobctl push --type null --root k --root-time 2026-13-01T00:00:00Z", `invalid argument "2026-13-01T00:00:00Z" for "--root-time" flag: it must be a time such as 2006-01-02T15:04:05Z`},
+		{"jobctl push --type null --dedupe=perhaps", `invalid argument "perhaps" for "--dedupe" flag: it must be true or false`},
+		{"jobctl push --type null --max-tries 1e3", `invalid argument "1e3" for "--max-tries" flag: it must be a whole number from 1 to 2147483647`},
+		{"jobctl push --type null extra", `unexpected argument "extra", only flags are allowed here`},
+
+		{"jobctl run-one --id 999", "there is no job 999"},
+		{"jobctl run-one --id=", `invalid argument "" for "--id" flag: it must not be empty`},
+		{"jobctl run-one --id 1", "job 1 is abandoned; requeue it first"},
+		{"jobctl run-one --id 2", "job 2 is claimed by somebody"},
+		{"jobctl run-one --id 3", `job 3: unknown job type "kept", this program has no handler for it`},
+		{"jobctl run-one --id 3 --type null", "give either --id, or --type and --params"},
+		{"jobctl run-one --type nope", `unknown job type "nope"`},
+		{"jobctl list --status ready,gone", `invalid argument "ready,gone" for "--status" flag: it must be one of ready, delayed, claimed, abandoned`},
+		{"jobctl list --after=", `invalid argument "" for "--after" flag: it must not be empty`},
+		{"jobctl list --json=2", `invalid argument "2" for "--json" flag: it must be true or false`},
+		{"jobctl list --max-tries 3", "unknown flag: --max-tries, the flags are --after, --config, --domain, --help, --json, --limit, --status, --type"},
+		{"jobctl delete --id=", `invalid argument "" for "--id" flag: it must not be empty`},
+		{"jobctl delete --id 3 --id=", `invalid argument "" for "--id" flag: it must not be empty`},
+		{"jobctl delete --all --type kept", "--all goes with no other choice of jobs"},
+		{"jobctl delete --dry-run", "delete what? Give --id, --type, --domain or --status, or --all for every job of the farm"},
+		{"jobctl requeue --status ready,", `invalid argument "ready," for "--status" flag: it must be one of ready, delayed, claimed, abandoned`},
+		{"jobctl why", "give --id, or --type and --domain"},
+		{"jobctl pause --reason x", "pause what? Give --type, --domain or both, or --all for every job of the farm"},
+		{"jobctl pause --type null", "--reason is missing: others will want to know why"},
+		{"jobctl pause --all --type null --reason x", "--all goes with no --type and no --domain"},
+		{"jobctl resume", "resume what? Give --type, --domain or both, or --all for every job of the farm"},
+		{"jobctl migrate", "migrate what? It must be up, status or print"},
+		{"jobctl migrate sideways", `unknown argument "sideways" of migrate, it must be up, status or print`},
+		{"jobctl config chekc", `unknown argument "chekc" of config, it must be check`},
+		{"jobctl runners 3", `unexpected argument "3", only flags are allowed here`},
+		{"runjobs --procs 0", `invalid argument "0" for "--procs" flag: it must be a whole number from 1 to 1000`},
+		{"runjobs --maxtime Inf", `invalid argument "Inf" for "--maxtime" flag: it must be a number of seconds, more than 0, or such as 90s or 10m`},
+		{"runjobs --memory-limit -1M", `invalid argument "-1M" for "--memory-limit" flag: it must be a number of bytes, such as 150M or 2G`},
+		{"runjobs --nothrottle=1s", `invalid argument "1s" for "--nothrottle" flag: it must be true or false`},
+		{"runjobs --config=", `invalid argument "" for "--config" flag: it must not be empty`},
+		{"runjobs --config .", "read .: is a directory"},
+		{"runjobs --config farm.yaml/x", "open farm.yaml/x: not a directory"},
+	} {
+		s.refuses(test.command, 2, test.want)
+	}
+}
+
 // Every mistake in a line is one line that names its number, and status 2.
 func TestBadLines(t *testing.T) {
 	s := newStock(t)

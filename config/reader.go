@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -98,12 +99,16 @@ func (r *reader) syntax(err error) error {
 
 func oneLine(s string) string {
 	s, _, _ = strings.Cut(s, "\n")
-	return strings.Map(func(c rune) rune {
+	var b strings.Builder
+	for _, c := range strings.TrimSpace(s) {
 		if unicode.IsControl(c) {
-			return ' '
+			q := strconv.QuoteRune(c)
+			b.WriteString(q[1 : len(q)-1])
+		} else {
+			b.WriteRune(c)
 		}
-		return c
-	}, strings.TrimSpace(s))
+	}
+	return b.String()
 }
 
 func (r *reader) at(n ast.Node, format string, args ...any) error {
