@@ -72,8 +72,13 @@ func (b *Backend) Gone() (n int) {
 	return len(w.left)
 }
 
-// GroupTime is after how long a transaction takes up no more calls.
-const GroupTime = groupTime
+// TakeOne lets each transaction from the next one on take up one call alone.
+func (b *Backend) TakeOne() error {
+	return b.store.Write(context.Background(), false, func(queuedb.Tx) error {
+		b.store.writer.groupTime = -1
+		return nil
+	})
+}
 
 // LimitLog moves the log to the file from n pages on.
 func (b *Backend) LimitLog(n int) error {

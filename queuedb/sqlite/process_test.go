@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -165,25 +166,18 @@ func share(path string) error {
 		span = s
 	}
 	var waits []time.Duration
-	beats := make(chan error)
-	beating, stop := context.WithCancel(ctx)
-	defer stop()
+	round := make(chan struct{}) // one has begun; closed when there are no more
+	beats := make(chan error, 1)
 	go func() {
 		var longest time.Duration
-		for beating.Err() == nil {
+		var failed error
+		for range round {
 			at := time.Now()
-			if _, err := b.Extend(ctx, lease, uuid.New()); err != nil {
-				beats <- err
-				return
-			}
-			longest = max(longest, time.Since(at))
-			select {
-			case <-beating.Done():
-			case <-time.After(50 * time.Millisecond):
-			}
+			_, err := b.Extend(ctx, lease, uuid.New())
+			longest, failed = max(longest, time.Since(at)), errors.Join(failed, err)
 		}
 		fmt.Println("beat", longest.Milliseconds())
-		beats <- nil
+		beats <- failed
 	}()
 	did := 0
 	timed := func(call func() error) error {
@@ -193,6 +187,10 @@ func share(path string) error {
 		return err
 	}
 	for end := time.Now().Add(span); time.Now().Before(end); {
+		select {
+		case round <- struct{}{}:
+		default: // the last beat has not been answered
+		}
 		var cs []*jobqueue.Claim
 		if err := timed(func() error {
 			_, err := b.Push(ctx, uuid.New(), records(100))
@@ -217,7 +215,7 @@ func share(path string) error {
 		}
 		did += len(cs)
 	}
-	stop()
+	close(round)
 	if err := <-beats; err != nil {
 		return err
 	}

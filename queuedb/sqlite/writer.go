@@ -62,14 +62,16 @@ type writer struct {
 	full     bool      // there was no room for something in the transaction
 	repeated bool      // the transaction is the second try after there was no room
 	retry    time.Time // when the log may be made to shrink again
-	walPages int64
+
+	walPages  int64
+	groupTime time.Duration
 }
 
 func newWriter(f *file, gate *sync.RWMutex, c *conn, t *turn, wrote func()) *writer {
 	w := &writer{
 		path: f.path, file: f, gate: gate, turn: t, conn: c, wrote: wrote,
 		wake: make(chan struct{}, 1), closed: make(chan struct{}), ended: make(chan struct{}),
-		left: map[*call]struct{}{}, walPages: walPages,
+		left: map[*call]struct{}{}, walPages: walPages, groupTime: groupTime,
 	}
 	go w.loop()
 	return w
@@ -236,7 +238,7 @@ func (w *writer) group() {
 		ran = len(group) // all of them get the error
 	}
 	for ; ran < len(group) && err == nil; ran++ {
-		if ran > 0 && time.Since(started) > groupTime {
+		if ran > 0 && time.Since(started) > w.groupTime {
 			break
 		}
 		err = w.runOne(t, group[ran], len(group) > 1)

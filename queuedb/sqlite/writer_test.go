@@ -5,13 +5,11 @@ import (
 	"errors"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/queuedb"
-	"github.com/wikifarm/jobqueue/queuedb/sqlite"
 )
 
 // Calls whose callers have gone do not stay in line.
@@ -53,6 +51,9 @@ func TestWithdrawnCallsLeaveTheLine(t *testing.T) {
 func TestCallWithoutRoomReturns(t *testing.T) {
 	path := newFile(t)
 	b := openFile(t, path, nil)
+	if err := b.TakeOne(); err != nil {
+		t.Fatal(err)
+	}
 	release := hold(t, path)
 	defer release()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -76,10 +77,8 @@ func TestCallWithoutRoomReturns(t *testing.T) {
 	until(t, "two calls in line", func() bool { return b.Waiting() == 2 })
 	release()
 	<-started
-	overrun := time.After(sqlite.GroupTime)
 	cancel()
 	until(t, "the caller to go", func() bool { return b.Gone() == 1 })
-	<-overrun
 	close(free)
 	slow.Wait()
 	if err := <-failed; !errors.Is(err, context.Canceled) {
