@@ -275,15 +275,22 @@ func (t *settler) settled(jobs []*job, lostClaims []*jobqueue.Claim) {
 		lost[fence{c.Token, c.ID}] = true
 	}
 	var n Counts
+	var unrun []*job // whose claims are lost
 	for _, j := range jobs {
 		gone := len(lost) > 0 && lost[fence{j.claim.Token, j.claim.ID}]
 		switch {
+		case gone && j.outcome.Do == jobqueue.ActionGiveBack && j.took == 0:
+			n.Lost++
+			unrun = append(unrun, j)
 		case gone:
 			n.Lost++
 			t.s.r.log.Warn("claim lost before its result was recorded", claimAttrs(j.claim)...)
 		case j.early == nil:
 			n.count(j)
 		}
+	}
+	if len(unrun) > 0 {
+		t.s.r.log.Warn("claims lost before they were given back", claimAttrs(unrun[0].claim, "jobs", len(unrun))...)
 	}
 	t.s.r.tally.add(func(c *Counts) { c.plus(n) })
 	t.release(jobs)
