@@ -2,6 +2,7 @@ package jobqueue
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"time"
 
@@ -192,6 +193,29 @@ type Lease struct {
 	Token uuid.UUID
 	TTL   time.Duration // at least a millisecond
 	Owner string        // who, for people to read; at most 255 bytes
+}
+
+// Check returns an [ErrInvalid] if the lease is too short. A backend calls it first in Pop
+// and, for the new length, in Extend.
+func (l Lease) Check() error {
+	if l.TTL < time.Millisecond {
+		return fmt.Errorf("%w: lease of %v is shorter than a millisecond", ErrInvalid, l.TTL)
+	}
+	return nil
+}
+
+// CheckPush returns an [ErrTooLarge] if there are more records than one push may have, or
+// they are larger. A backend calls it first in Push.
+func CheckPush(records []Record) error {
+	size := 0
+	for i := range records {
+		size += len(records[i].Params)
+	}
+	if len(records) > MaxPush || size > MaxPushBytes {
+		return fmt.Errorf("%w: %d jobs with %d bytes in one push, at most %d and %d are allowed",
+			ErrTooLarge, len(records), size, MaxPush, MaxPushBytes)
+	}
+	return nil
 }
 
 // A Want asks for jobs of one queue.

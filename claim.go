@@ -1,6 +1,7 @@
 package jobqueue
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -53,6 +54,14 @@ type Outcome struct {
 	Delay time.Duration // retry and give back: how long to wait, by the store's clock
 	Keep  time.Duration // abandon: how long to keep the job; 0 or less means for ever
 	Err   string        // why; stored with the job, cut to 4 KiB; "" leaves what was there
+}
+
+// Check returns an [ErrInvalid] if there is no such action. A backend calls it first in Settle.
+func (o *Outcome) Check() error {
+	if o.Do < ActionDone || o.Do > ActionAbandon {
+		return fmt.Errorf("%w: job %s: there is no action %d", ErrInvalid, o.Claim.ID, o.Do)
+	}
+	return nil
 }
 
 // A State is where a stored job stands. A job that is done is gone.

@@ -45,8 +45,8 @@ func (g *Group) Outcome(c *Claim, err error) Outcome {
 func (g *Group) Settle(ctx context.Context, outcomes ...Outcome) error {
 	for i := range outcomes {
 		o := &outcomes[i]
-		if o.Do < ActionDone || o.Do > ActionAbandon {
-			return &Error{Op: "settle", Queue: o.Claim.Name, Err: fmt.Errorf("%w: job %s: unknown action %d", ErrInvalid, o.Claim.ID, o.Do)}
+		if err := o.Check(); err != nil {
+			return &Error{Op: "settle", Queue: o.Claim.Name, Err: err}
 		}
 		o.Delay = min(o.Delay, MaxDelay)
 		if o.Do == ActionAbandon && o.Keep == 0 {

@@ -2,7 +2,6 @@ package queuememory
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -37,7 +36,7 @@ type pick struct {
 
 // Pop implements [jobqueue.Backend].
 func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.Want) ([]*jobqueue.Claim, error) {
-	if err := checkTTL(l.TTL); err != nil {
+	if err := l.Check(); err != nil {
 		return nil, err
 	}
 	// A lease begins at a whole microsecond, which may be a moment before now.
@@ -105,13 +104,6 @@ func (b *Backend) take(wants []jobqueue.Want, taken []int, picks *[]pick) (short
 		short = short || taken[i] < w.Max
 	}
 	return short
-}
-
-func checkTTL(ttl time.Duration) error {
-	if ttl < time.Millisecond {
-		return fmt.Errorf("%w: lease of %v is shorter than a millisecond", jobqueue.ErrInvalid, ttl)
-	}
-	return nil
 }
 
 // pick takes j out of its queue.

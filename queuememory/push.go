@@ -2,7 +2,6 @@ package queuememory
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -41,7 +40,7 @@ type mark struct {
 
 // Push implements [jobqueue.Backend].
 func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Record) (jobqueue.Pushed, error) {
-	if err := checkSize(records); err != nil {
+	if err := jobqueue.CheckPush(records); err != nil {
 		return nil, err
 	}
 	now, err := b.begin(ctx)
@@ -72,18 +71,6 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 		}
 	}
 	return pushed, nil
-}
-
-func checkSize(records []jobqueue.Record) error {
-	size := 0
-	for i := range records {
-		size += len(records[i].Params)
-	}
-	if len(records) > jobqueue.MaxPush || size > jobqueue.MaxPushBytes {
-		return fmt.Errorf("%w: %d jobs with %d bytes in one push, at most %d and %d are allowed",
-			jobqueue.ErrTooLarge, len(records), size, jobqueue.MaxPush, jobqueue.MaxPushBytes)
-	}
-	return nil
 }
 
 func (b *Backend) store(records []jobqueue.Record, now instant) answer {

@@ -2,7 +2,6 @@ package queuememory
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,8 +15,8 @@ import (
 // Settle implements [jobqueue.Backend].
 func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (lost []*jobqueue.Claim, err error) {
 	for i := range outcomes {
-		if do := outcomes[i].Do; do < jobqueue.ActionDone || do > jobqueue.ActionAbandon {
-			return nil, fmt.Errorf("%w: settle: there is no action %d", jobqueue.ErrInvalid, uint8(do))
+		if err := outcomes[i].Check(); err != nil {
+			return nil, err
 		}
 	}
 	now, err := b.begin(ctx)
@@ -127,7 +126,7 @@ func cut(s string) string {
 
 // Extend implements [jobqueue.Backend].
 func (b *Backend) Extend(ctx context.Context, ttl time.Duration, tokens ...uuid.UUID) (lost []uuid.UUID, err error) {
-	if err := checkTTL(ttl); err != nil && len(tokens) > 0 {
+	if err := (jobqueue.Lease{TTL: ttl}).Check(); err != nil && len(tokens) > 0 {
 		return nil, err
 	}
 	now, err := b.begin(ctx)
