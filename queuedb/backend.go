@@ -52,10 +52,19 @@ func (b *Backend) Shift(d time.Duration) { b.offset.Add(d.Microseconds()) }
 // Shift alone. It is for tests, which call it before anything else.
 func (b *Backend) StopClock(at time.Time) { b.stopped.Store(at.UnixMicro()) }
 
-// A tx is a transaction with the time as this handle sees it.
+// A tx is a transaction as this handle sees it.
 type tx struct {
 	Tx
-	now int64
+	b *Backend
+}
+
+// now returns the time of the transaction by the clock of the handle.
+func (t tx) now() int64 {
+	at := t.b.stopped.Load()
+	if at == 0 {
+		at = t.Now()
+	}
+	return at + t.b.offset.Load()
 }
 
 func (b *Backend) write(ctx context.Context, fn func(tx) error) error {
@@ -72,21 +81,18 @@ func (b *Backend) read(ctx context.Context, fn func(tx) error) error {
 }
 
 func (b *Backend) begin(fn func(tx) error) func(Tx) error {
-	return func(t Tx) error { return fn(tx{t, b.now(t)}) }
+	return func(t Tx) error { return fn(tx{t, b}) }
 }
 
-func (b *Backend) now(t Tx) int64 {
-	at := b.stopped.Load()
-	if at == 0 {
-		at = t.Now()
-	}
-	return at + b.offset.Load()
-}
-
-// reserve returns the first of n numbers that nothing else has or will have.
-func (t tx) reserve(n int) (first int64, err error) {
-	err = t.Query("number_reserve", func(scan Scan) error { return scan(&first) }, int64(n))
-	return first - int64(n) + 1, err
+// reserve calls row with blocks of consecutive numbers, n in all, that nothing else has or will have.
+// They are larger than all that were reserved before; up to jobqueue.MaxPush are one block.
+func (t tx) reserve(n int, row func(first, n int64)) error {
+	return t.Query("number_reserve", func(scan Scan) error {
+		var first, n int64
+		err := scan(&first, &n)
+		row(first, n)
+		return err
+	}, int64(n))
 }
 
 // numbers returns the first column of what a statement returns.

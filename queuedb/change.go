@@ -13,7 +13,7 @@ func (b *Backend) Delete(ctx context.Context, f jobqueue.Filter) (int, error) {
 		f.States = []jobqueue.State{jobqueue.Ready, jobqueue.Delayed, jobqueue.Abandoned}
 	}
 	return b.change(ctx, f, func(t tx, ids Numbers) error {
-		if _, err := t.Exec("dedupe_delete", ids); err != nil {
+		if err := t.Exec("dedupe_delete", ids); err != nil {
 			return err
 		}
 		return t.deleteJobs(ids)
@@ -37,14 +37,16 @@ func (b *Backend) Requeue(ctx context.Context, f jobqueue.Filter) (int, error) {
 		if err := t.ExecEach("job_reset", positions, []int64(ids)); err != nil {
 			return err
 		}
-		return t.ExecEach("ready_put", column(len(ids), t.now), []int64(ids))
+		return t.ExecEach("ready_put", column(len(ids), t.now()), []int64(ids))
 	})
 }
 
 // change takes the jobs that f matches out of where they stand and hands them
 // to do, a page in each transaction.
 func (b *Backend) change(ctx context.Context, f jobqueue.Filter, do func(tx, Numbers) error) (changed int, err error) {
-	for c := newCursor(f); !c.end; {
+	c := newCursor(f)
+	c.hold = true
+	for !c.end {
 		n, next := 0, *c
 		err := b.write(ctx, func(t tx) error {
 			n, next = 0, *c
@@ -72,6 +74,49 @@ func (b *Backend) change(ctx context.Context, f jobqueue.Filter, do func(tx, Num
 	return changed, nil
 }
 
+// holdRounds is how often hold looks again for what moved meanwhile.
+const holdRounds = 3
+
+// hold keeps jobs where they are, and the claims of those that are nowhere, until the transaction ends.
+func (t tx) hold(ids Numbers) error {
+	if t.Exclusive() {
+		return nil
+	}
+	for round := range holdRounds {
+		if _, err := t.numbers("place_hold", ids); err != nil {
+			return err
+		}
+		claimed, err := t.numbers("claim_hold", ids)
+		if err != nil {
+			return err
+		}
+		// While it waited for claims, jobs may have been given back.
+		held, err := t.numbers("place_hold", ids)
+		if err != nil {
+			return err
+		}
+		places, err := t.places(ids)
+		if err != nil {
+			return err
+		}
+		slices.Sort(claimed)
+		slices.Sort(held)
+		moved, nowhere := false, false
+		for _, p := range places {
+			if p.since == 0 && p.release == 0 && !p.abandoned {
+				nowhere = nowhere || !has(claimed, p.id)
+			} else {
+				moved = moved || !has(held, p.id)
+			}
+		}
+		// What is nowhere again and again is so because of damage.
+		if !moved && (!nowhere || round == holdRounds-1) {
+			return nil
+		}
+	}
+	return ErrAgain
+}
+
 // pullOut takes jobs out of the tables that say where they stand.
 func (t tx) pullOut(places []place, claims []*live) (ids Numbers, err error) {
 	var ready, later, abandoned Numbers
@@ -92,7 +137,7 @@ func (t tx) pullOut(places []place, claims []*live) (ids Numbers, err error) {
 		if len(part) == 0 {
 			continue
 		}
-		if _, err := t.Exec(statement, part); err != nil {
+		if err := t.Exec(statement, part); err != nil {
 			return nil, err
 		}
 	}

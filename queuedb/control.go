@@ -30,7 +30,7 @@ func (b *Backend) Values(ctx context.Context, prefix string) (values []jobqueue.
 			v, err := t.value(scan)
 			values = append(values, v)
 			return err
-		}, prefix, end, t.now)
+		}, prefix, end, t.now())
 	})
 	if err != nil {
 		return nil, err
@@ -84,18 +84,23 @@ func (b *Backend) SetValue(ctx context.Context, v jobqueue.Value) (now jobqueue.
 
 func (t tx) setValue(v jobqueue.Value) (now jobqueue.Value, ok bool, err error) {
 	now.Key = v.Key
+	if !t.Exclusive() {
+		if err := t.Exec("value_hold", v.Key); err != nil {
+			return now, false, err
+		}
+	}
 	if v.Version != jobqueue.AnyVersion {
 		err := t.Query("value_read", func(scan Scan) (err error) {
 			now, err = t.value(scan)
 			return err
-		}, v.Key, t.now)
+		}, v.Key, t.now())
 		if err != nil || now.Version != v.Version {
 			return now, false, err
 		}
 	}
 	now = jobqueue.Value{Key: v.Key}
 	if v.Data == nil {
-		_, err := t.Exec("value_delete", v.Key)
+		err := t.Exec("value_delete", v.Key)
 		return now, true, err
 	}
 	now.Data = append(make([]byte, 0, len(v.Data)), v.Data...)
@@ -105,9 +110,9 @@ func (t tx) setValue(v jobqueue.Value) (now jobqueue.Value, ok bool, err error) 
 	var expires any
 	if v.TTL > 0 {
 		us := micros(v.TTL)
-		now.TTL, expires = time.Duration(us)*time.Microsecond, t.now+us
+		now.TTL, expires = time.Duration(us)*time.Microsecond, t.now()+us
 	}
-	_, err = t.Exec("value_put", now.Key, now.Data, now.Version, t.now, expires)
+	err = t.Exec("value_put", now.Key, now.Data, now.Version, t.now(), expires)
 	return now, true, err
 }
 
@@ -127,6 +132,11 @@ func (b *Backend) Charge(ctx context.Context, charges ...jobqueue.Charge) (waits
 	keys = slices.Compact(keys)
 	err = b.write(ctx, func(t tx) error {
 		booked := make(map[string]int64, len(keys))
+		if !t.Exclusive() {
+			if err := t.ExecEach("rate_hold", keys); err != nil {
+				return err
+			}
+		}
 		err := t.QueryEach("rate_read", func(scan Scan) error {
 			var key string
 			var until int64
@@ -137,7 +147,7 @@ func (b *Backend) Charge(ctx context.Context, charges ...jobqueue.Charge) (waits
 		if err != nil {
 			return err
 		}
-		waits = book(booked, t.now*1000, charges)
+		waits = book(booked, t.now()*1000, charges)
 		until := make([]int64, len(keys))
 		for i, k := range keys {
 			until[i] = booked[k]

@@ -27,7 +27,7 @@ func (b *Backend) Counts(ctx context.Context, names ...jobqueue.Name) ([]jobqueu
 		if err != nil {
 			return err
 		}
-		counts = c.of(names, queues, t.now)
+		counts = c.of(names, queues, t.now())
 		return nil
 	})
 	if err != nil {
@@ -84,7 +84,7 @@ func (t tx) count(queues found) (counting, error) {
 			q.readySince(since)
 		}
 		return err
-	}, ids, t.now)
+	}, ids, t.now())
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (t tx) countClaims(row func(queue int64, lapses bool, n, since int64)) erro
 		return err
 	}
 	for _, c := range claims {
-		err := t.queuesOf(runsOf(c.held), func(queue, n int64) { row(queue, c.lapses, n, c.expires) })
+		err := t.queuesOf(RunsOf(c.held), func(queue, n int64) { row(queue, c.lapses, n, c.expires) })
 		if err != nil {
 			return err
 		}
@@ -123,14 +123,13 @@ func (t tx) countClaims(row func(queue int64, lapses bool, n, since int64)) erro
 }
 
 // queuesOf counts jobs by queue, more than once when they are not in a row.
-func (t tx) queuesOf(jobs runs, row func(queue, n int64)) error {
-	firsts, lasts := jobs.columns()
+func (t tx) queuesOf(jobs Runs, row func(queue, n int64)) error {
 	return t.QueryEach("job_queues", func(scan Scan) error {
 		var queue, n int64
 		err := scan(&queue, &n)
 		row(queue, n)
 		return err
-	}, firsts, lasts)
+	}, jobs)
 }
 
 // of returns the counts of names in their order or, without names, those of every queue that holds a job.

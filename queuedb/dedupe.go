@@ -1,6 +1,8 @@
 package queuedb
 
 import (
+	"bytes"
+	"cmp"
 	"slices"
 
 	"github.com/wikifarm/jobqueue"
@@ -37,9 +39,18 @@ func (s *state) takeOver(release int64, r root, number int64) (taken bool) {
 	return taken
 }
 
+// changes reports whether s would take over anything.
+func (s *state) changes(release int64, r root) bool {
+	return s.release != 0 && release < s.release ||
+		s.root.key != "" && (s.root.key != r.key || r.time > s.root.time)
+}
+
 // dedupe finds the duplicates and lets the jobs that wait take over from them.
 func (p *pushing) dedupe() error {
 	if err := p.findTwins(); err != nil || p.waiting == nil {
+		return err
+	}
+	if err := p.holdTwins(); err != nil {
 		return err
 	}
 	for i := range p.records {
@@ -66,77 +77,167 @@ func (p *pushing) dedupe() error {
 	return p.writeWaiting()
 }
 
+// A digestKey is what no two waiting jobs have in common.
+type digestKey struct {
+	queue  int64
+	digest jobqueue.Digest
+}
+
+func (a digestKey) compare(b digestKey) int {
+	return cmp.Or(cmp.Compare(a.queue, b.queue), bytes.Compare(a.digest[:], b.digest[:]))
+}
+
 // findTwins takes the digests of the new jobs, and reads the jobs that have them already.
 func (p *pushing) findTwins() error {
-	var places []int
-	var queues, ids []int64
-	var digests [][]byte
+	firsts := map[digestKey]int64{} // the first job of this push, then the holder
+	var keys []digestKey
 	for i := range p.records {
-		if d := &p.records[i].Digest; *d != (jobqueue.Digest{}) {
-			places, queues = append(places, i), append(queues, p.queue[i])
-			digests, ids = append(digests, d[:]), append(ids, p.first+int64(i))
+		d := &p.records[i].Digest
+		if *d == (jobqueue.Digest{}) {
+			continue
+		}
+		k := digestKey{p.queue[i], *d}
+		if _, again := firsts[k]; !again {
+			firsts[k] = p.first + int64(i)
+			keys = append(keys, k)
 		}
 	}
-	if len(ids) == 0 {
+	if len(keys) == 0 {
 		return nil
 	}
-	var older Numbers
-	k := 0
-	err := p.QueryEach("dedupe_take", func(scan Scan) error {
-		var holder int64
-		if err := scan(&holder); err != nil {
-			return err
-		}
-		if holder != ids[k] {
-			p.twin[places[k]] = holder
-			if holder < p.first {
-				older = append(older, holder)
-			}
-			if p.waiting == nil {
-				p.waiting = map[int64]*state{}
-			}
-		}
-		k++
-		return nil
-	}, queues, digests, ids)
-	if err != nil || len(older) == 0 {
+	holders, err := p.takeDigests(keys, firsts)
+	if err != nil {
 		return err
 	}
+	var older Numbers
+	for i := range p.records {
+		d := &p.records[i].Digest
+		if *d == (jobqueue.Digest{}) {
+			continue
+		}
+		holder := holders[digestKey{p.queue[i], *d}]
+		if holder == p.first+int64(i) {
+			continue
+		}
+		p.twin[i] = holder
+		if holder < p.first {
+			older = append(older, holder)
+		}
+		if p.waiting == nil {
+			p.waiting = map[int64]*state{}
+		}
+	}
+	if len(older) == 0 {
+		return nil
+	}
 	slices.Sort(older)
-	err = p.Query("twin_read", func(scan Scan) error {
+	if err := p.readTwins(slices.Compact(older)); err != nil {
+		return err
+	}
+	return p.succeed()
+}
+
+// takeDigests gives the digests to the jobs, and returns who holds them.
+func (p *pushing) takeDigests(keys []digestKey, jobs map[digestKey]int64) (holders map[digestKey]int64, err error) {
+	slices.SortFunc(keys, digestKey.compare)
+	queues, digests, ids := make([]int64, len(keys)), make([][]byte, len(keys)), make([]int64, len(keys))
+	for i := range keys {
+		queues[i], digests[i], ids[i] = keys[i].queue, keys[i].digest[:], jobs[keys[i]]
+	}
+	holders = make(map[digestKey]int64, len(keys))
+	err = p.QueryEach("dedupe_take", func(scan Scan) error {
+		var k digestKey
+		var digest []byte
+		var holder int64
+		err := scan(&k.queue, &digest, &holder)
+		copy(k.digest[:], digest)
+		// One that was given up meanwhile is told of twice.
+		if holders[k] != jobs[k] {
+			holders[k] = holder
+		}
+		return err
+	}, queues, digests, ids)
+	if err == nil && len(holders) < len(keys) {
+		err = ErrAgain
+	}
+	return holders, err
+}
+
+// readTwins reads what waiting jobs may take over.
+func (p *pushing) readTwins(ids Numbers) error {
+	return p.Query("twin_read", func(scan Scan) error {
 		var id int64
 		s := new(state)
 		err := scan(&id, &s.release, &s.root.key, &s.root.time)
 		p.waiting[id] = s
 		return err
-	}, slices.Compact(older))
+	}, ids)
+}
+
+// holdTwins keeps the waiting jobs that take something over from being claimed meanwhile.
+func (p *pushing) holdTwins() error {
+	if p.Exclusive() {
+		return nil
+	}
+	var ids Numbers
+	for i, id := range p.twin {
+		if s := p.waiting[id]; s != nil && s.changes(p.release[i], p.root[i]) {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	held, err := p.numbers("place_hold", ids)
 	if err != nil {
 		return err
 	}
-	return p.succeed(places)
+	for _, id := range ids {
+		delete(p.waiting, id)
+	}
+	if err := p.readTwins(ids); err != nil {
+		return err
+	}
+	slices.Sort(held)
+	for _, id := range ids {
+		if p.waiting[id] == nil || !has(held, id) {
+			return ErrAgain
+		}
+	}
+	return nil
 }
 
 // succeed gives the digests of jobs that are gone, though nothing but damage
 // leaves them behind, to the first of this push.
-func (p *pushing) succeed(places []int) error {
+func (p *pushing) succeed() error {
 	heir := map[int64]int64{}
-	var queues, ids []int64
+	var queues, ids, holders []int64
 	var digests [][]byte
-	for _, i := range places {
-		holder := p.twin[i]
+	for i, holder := range p.twin {
 		if holder == 0 || holder >= p.first || p.waiting[holder] != nil {
 			continue
 		}
 		p.twin[i] = heir[holder]
 		if heir[holder] == 0 {
 			heir[holder] = p.first + int64(i)
-			queues, digests, ids = append(queues, p.queue[i]), append(digests, p.records[i].Digest[:]), append(ids, heir[holder])
+			queues, digests = append(queues, p.queue[i]), append(digests, p.records[i].Digest[:])
+			ids, holders = append(ids, heir[holder]), append(holders, holder)
 		}
 	}
 	if len(ids) == 0 {
 		return nil
 	}
-	return p.ExecEach("dedupe_move", queues, digests, ids)
+	given := 0
+	err := p.QueryEach("dedupe_move", func(Scan) error {
+		given++
+		return nil
+	}, queues, digests, ids, holders)
+	if err == nil && given < len(ids) {
+		err = ErrAgain // They are not gone, but have been claimed since.
+	}
+	return err
 }
 
 func (p *pushing) writeWaiting() error {
@@ -146,7 +247,7 @@ func (p *pushing) writeWaiting() error {
 		switch {
 		case s.moved && s.release == 0:
 			ready, positions = append(ready, id), append(positions, s.position)
-			since = append(since, min(s.due, p.now)) // It may have been due already.
+			since = append(since, min(s.due, p.now())) // It may have been due already.
 		case s.moved:
 			delayed, releases = append(delayed, id), append(releases, s.release)
 		}
@@ -167,7 +268,7 @@ func (p *pushing) writeWaiting() error {
 	if len(ready) == 0 {
 		return nil
 	}
-	if _, err := p.Exec("later_delete", Numbers(ready)); err != nil {
+	if err := p.Exec("later_delete", Numbers(ready)); err != nil {
 		return err
 	}
 	return p.lineUp(positions, ready, since)
@@ -206,10 +307,11 @@ func (t tx) putBackWith(failures, expiries []int64, reasons []string, ids, since
 
 // positions returns n positions at the back.
 func (t tx) positions(n int) ([]int64, error) {
-	first, err := t.reserve(n)
-	positions := make([]int64, n)
-	for i := range positions {
-		positions[i] = first + int64(i)
-	}
+	positions := make([]int64, 0, n)
+	err := t.reserve(n, func(first, n int64) {
+		for i := range n {
+			positions = append(positions, first+i)
+		}
+	})
 	return positions, err
 }

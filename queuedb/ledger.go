@@ -15,7 +15,7 @@ type ledger struct {
 	token   []byte
 	expires int64 // 0 once it has ended
 	held    Numbers
-	settled runs
+	settled Runs
 
 	gone  []bool // by place in held: not any more
 	left  int
@@ -32,7 +32,7 @@ func (t tx) findLedgers(tokens []uuid.UUID) (map[uuid.UUID]*ledger, error) {
 	}
 	ledgers := make(map[uuid.UUID]*ledger, len(tokens))
 	err := t.QueryEach("claim_find", func(scan Scan) error {
-		var held, settled []byte
+		var held, settled Runs
 		l := new(ledger)
 		if err := scan(&l.token, &l.expires, &held, &settled); err != nil {
 			return err
@@ -47,12 +47,10 @@ func (t tx) findLedgers(tokens []uuid.UUID) (map[uuid.UUID]*ledger, error) {
 
 // open makes l ready for use. What is damaged of it counts as empty; a sweep ends
 // the claim in its time, and Maintain finds the jobs.
-func (l *ledger) open(held, settled []byte) {
+func (l *ledger) open(held, settled Runs) {
 	l.token = slices.Clone(l.token)
-	ids, _ := decodeRuns(held)
-	l.held = ids.numbers()
+	l.held, l.settled = held.Numbers(), settled
 	l.gone, l.left = make([]bool, len(l.held)), len(l.held)
-	l.settled, _ = decodeRuns(settled)
 }
 
 // take takes a job out of those that are held.
@@ -91,7 +89,7 @@ func (l *ledger) changed() bool { return l.left < len(l.held) }
 
 // write stores what became of l.
 func (l *ledger) write(t tx) error {
-	settled := l.settled.with(l.done).encode()
+	settled := l.settled.with(l.done)
 	if l.left == 0 {
 		return t.endClaim(l.token, settled)
 	}
@@ -101,13 +99,11 @@ func (l *ledger) write(t tx) error {
 			held = append(held, id)
 		}
 	}
-	_, err := t.Exec("claim_settle", l.token, runsOf(held).encode(), settled)
-	return err
+	return t.Exec("claim_settle", l.token, RunsOf(held), settled)
 }
 
-func (t tx) endClaim(token, settled []byte) error {
-	_, err := t.Exec("claim_end", token, settled, t.now+micros(jobqueue.TokenMemory))
-	return err
+func (t tx) endClaim(token []byte, settled Runs) error {
+	return t.Exec("claim_end", token, settled, t.now()+micros(jobqueue.TokenMemory))
 }
 
 // A live is a ledger as lists and counts need it.
@@ -120,7 +116,7 @@ type live struct {
 // lives reads every claim that has not ended.
 func (t tx) lives() (claims []*live, err error) {
 	err = t.Query("claim_live", func(scan Scan) error {
-		var held, settled []byte
+		var held, settled Runs
 		c := new(live)
 		if err := scan(&c.token, &c.owner, &c.expires, &c.lapses, &held, &settled); err != nil {
 			return err
@@ -128,9 +124,9 @@ func (t tx) lives() (claims []*live, err error) {
 		claims = append(claims, c)
 		c.open(held, settled)
 		return nil
-	}, t.now)
+	}, t.now())
 	return claims, err
 }
 
 // until returns how long after now the instant us is.
-func (t tx) until(us int64) time.Duration { return duration(us - t.now) }
+func (t tx) until(us int64) time.Duration { return duration(us - t.now()) }

@@ -41,7 +41,7 @@ func (t tx) statesOf(places []place, claims func() ([]*live, error)) error {
 		switch {
 		case p.abandoned:
 			p.state = jobqueue.Abandoned
-		case p.since != 0 || p.release != 0 && p.release <= t.now:
+		case p.since != 0 || p.release != 0 && p.release <= t.now():
 			p.state = jobqueue.Ready
 		case p.release != 0:
 			p.state = jobqueue.Delayed
@@ -76,7 +76,8 @@ type cursor struct {
 	queues    Numbers // that the filter names, in order; nil is any
 	most      bool    // of all queues, so that the others are passed over one by one
 	after     int64
-	left      int // how many may still match
+	left      int  // how many may still match
+	hold      bool // jobs stay where they are until the transaction ends
 	end       bool
 }
 
@@ -147,6 +148,11 @@ func (c *cursor) next(t tx, claims func() ([]*live, error)) ([]place, error) {
 		return nil, nil
 	}
 	c.after = ids[len(ids)-1]
+	if c.hold {
+		if err := t.hold(ids); err != nil {
+			return nil, err
+		}
+	}
 	places, err := t.places(ids)
 	if err != nil {
 		return nil, err

@@ -58,12 +58,17 @@ func (b *Backend) findLost(ctx context.Context) (found int, err error) {
 		return 0, err
 	}
 	err = b.write(ctx, func(t tx) error {
+		if !t.Exclusive() {
+			if err := t.Exec("job_hold", ids); err != nil {
+				return err
+			}
+		}
 		still, err := t.lost(ids)
 		found = len(still)
 		if err != nil {
 			return err
 		}
-		return t.putBack(still, column(found, t.now))
+		return t.putBack(still, column(found, t.now()))
 	})
 	return found, err
 }
@@ -93,12 +98,12 @@ func releaseDue(t tx, m *jobqueue.Maintained) (more bool, err error) {
 }
 
 func pruneAbandoned(t tx, m *jobqueue.Maintained) (more bool, err error) {
-	ids, err := t.numbers("abandoned_due", t.now, int64(pruneBatch))
+	ids, err := t.numbers("abandoned_due", t.now(), int64(pruneBatch))
 	if err != nil || len(ids) == 0 {
 		return false, err
 	}
 	m.Pruned = len(ids)
-	if _, err := t.Exec("abandoned_delete", ids); err != nil {
+	if err := t.Exec("abandoned_delete", ids); err != nil {
 		return false, err
 	}
 	return len(ids) == pruneBatch, t.deleteJobs(ids)
@@ -110,24 +115,23 @@ func (t tx) forgetFew(statement string, before int64) error {
 	if rand.IntN(forgetEvery) > 0 {
 		return nil
 	}
-	_, err := t.Exec(statement, before, int64(forgetFew))
-	return err
+	return t.Exec(statement, before, int64(forgetFew))
 }
 
 func forget(t tx, m *jobqueue.Maintained) (more bool, err error) {
 	for statement, before := range map[string]int64{
-		"push_forget":  t.now - micros(jobqueue.PushMemory),
-		"root_forget":  t.now - micros(jobqueue.RootMemory),
-		"claim_forget": t.now,
-		"value_forget": t.now,
+		"push_forget":  t.now() - micros(jobqueue.PushMemory),
+		"root_forget":  t.now() - micros(jobqueue.RootMemory),
+		"claim_forget": t.now(),
+		"value_forget": t.now(),
 	} {
-		n, err := t.Exec(statement, before, int64(forgetBatch))
+		n, err := t.Count(statement, before, int64(forgetBatch))
 		if err != nil {
 			return false, err
 		}
 		m.Forgotten += n
 		more = more || n == forgetBatch
 	}
-	n, err := t.Exec("rate_forget", t.now*1000, int64(forgetBatch))
+	n, err := t.Count("rate_forget", t.now()*1000, int64(forgetBatch))
 	return more || n == forgetBatch, err
 }

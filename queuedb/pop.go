@@ -87,11 +87,10 @@ func (p *popping) run(l jobqueue.Lease, started time.Time) ([]*jobqueue.Claim, e
 		return nil, err
 	}
 	ttl := micros(l.TTL)
-	if err := p.forgetFew("claim_forget", p.now); err != nil {
+	if err := p.forgetFew("claim_forget", p.now()); err != nil {
 		return nil, err
 	}
-	_, err = p.Exec("claim_add", l.Token[:], l.Owner, ttl, p.now+ttl, runsOf(held).encode())
-	return claims, err
+	return claims, p.Exec("claim_add", l.Token[:], l.Owner, ttl, p.now()+ttl, RunsOf(held))
 }
 
 // refill makes ready what a Pop must not hide, and returns how many jobs, and whether there may be more.
@@ -119,7 +118,7 @@ func (p *popping) refill(first bool) (ready int, more bool, err error) {
 		}
 	}
 	if n := len(queues); n > 0 {
-		err = p.QueryEach("later_due", due.row, queues, column(n, p.now), column(n, int64(releaseBatch)))
+		err = p.QueryEach("later_due", due.row, queues, column(n, p.now()), column(n, int64(releaseBatch)))
 		if err != nil {
 			return 0, false, err
 		}
@@ -206,6 +205,12 @@ func (p *popping) takeNamed() error {
 			ids = append(ids, id)
 		}
 	}
+	if !p.Exclusive() {
+		var err error
+		if ids, err = p.numbers("place_hold", ids); err != nil {
+			return err
+		}
+	}
 	places, err := p.places(ids)
 	if err != nil {
 		return err
@@ -231,12 +236,12 @@ func (p *popping) takeNamed() error {
 		places[k].taken = true
 	}
 	if len(ready) > 0 {
-		if _, err := p.Exec("ready_delete", ready); err != nil {
+		if err := p.Exec("ready_delete", ready); err != nil {
 			return err
 		}
 	}
 	if len(later) > 0 {
-		_, err = p.Exec("later_delete", later)
+		return p.Exec("later_delete", later)
 	}
 	return err
 }
@@ -254,7 +259,7 @@ func (p *popping) handOut(token uuid.UUID, ids Numbers, expires time.Time) ([]*j
 		}
 	}
 	if len(digests) > 0 {
-		if _, err := p.Exec("dedupe_delete", digests); err != nil {
+		if err := p.Exec("dedupe_delete", digests); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -335,5 +340,5 @@ func (p *popping) abandon(damaged []*row) error {
 	if err := p.ExecEach("job_change", zeros, zeros, reasons, zeros, ids); err != nil {
 		return err
 	}
-	return p.ExecEach("abandoned_put", column(n, p.now+micros(jobqueue.DefaultKeep)), ids)
+	return p.ExecEach("abandoned_put", column(n, p.now()+micros(jobqueue.DefaultKeep)), ids)
 }

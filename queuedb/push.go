@@ -44,11 +44,10 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 		if a, err = p.run(queues); err != nil {
 			return err
 		}
-		if err = t.forgetFew("push_forget", t.now-micros(jobqueue.PushMemory)); err != nil {
+		if err = t.forgetFew("push_forget", t.now()-micros(jobqueue.PushMemory)); err != nil {
 			return err
 		}
-		_, err = t.Exec("push_add", id[:], t.now, a.encode())
-		return err
+		return t.Exec("push_add", id[:], t.now(), a.encode())
 	})
 	if err != nil {
 		return nil, err
@@ -97,7 +96,7 @@ func (p *pushing) names() []jobqueue.Name {
 
 func (p *pushing) run(queues found) (a answer, err error) {
 	n := len(p.records)
-	if p.first, err = p.reserve(n); err != nil {
+	if err = p.reserve(n, func(first, _ int64) { p.first = first }); err != nil {
 		return a, err
 	}
 	p.marks = map[markKey]int64{}
@@ -150,13 +149,19 @@ func (p *pushing) timeRoots() error {
 		if r := &p.records[i].Root; r.Key != "" && r.Time.IsZero() {
 			k := markKey{p.queue[i], r.Key}
 			if _, seen := times[k]; !seen {
-				times[k] = p.now
+				times[k] = p.now()
 				queues, keys = append(queues, k.queue), append(keys, k.key)
 			}
 		}
 	}
 	if len(keys) == 0 {
 		return nil
+	}
+	if !p.Exclusive() {
+		// Two pushes that read the same mark would both have its next time.
+		if err := p.ExecEach("root_hold", queues, keys); err != nil {
+			return err
+		}
 	}
 	err := p.QueryEach("root_read", func(scan Scan) error {
 		var k markKey
@@ -174,11 +179,11 @@ func (p *pushing) timeRoots() error {
 }
 
 func (p *pushing) releaseTime(r *jobqueue.Record) int64 {
-	at := p.now + r.Delay.Microseconds()
+	at := p.now() + r.Delay.Microseconds()
 	if !r.ReleaseAt.IsZero() {
 		at = r.ReleaseAt.UnixMicro()
 	}
-	if at <= p.now {
+	if at <= p.now() {
 		return 0
 	}
 	return at
@@ -196,11 +201,12 @@ func (p *pushing) mark(i int) {
 // store writes the jobs that are no duplicates.
 func (p *pushing) store() error {
 	n := len(p.records)
-	ids, queues, times := make([]int64, 0, n), make([]int64, 0, n), column(n, p.now)
+	ids, queues, times := make([]int64, 0, n), make([]int64, 0, n), column(n, p.now())
 	tries, digests := make([]int64, 0, n), make([][]byte, 0, n)
 	rootKeys, rootTimes := make([]string, 0, n), make([]int64, 0, n)
 	headers, params := make([]string, 0, n), make([][]byte, 0, n)
-	var firsts, lasts, delayed, releases []int64
+	var ready Runs
+	var delayed, releases []int64
 	for i := range p.records {
 		if p.twin[i] != 0 {
 			continue
@@ -210,25 +216,25 @@ func (p *pushing) store() error {
 		tries, headers, params = append(tries, int64(r.MaxTries)), append(headers, p.headers[i]), append(params, r.Params)
 		rootKeys, rootTimes = append(rootKeys, p.root[i].key), append(rootTimes, p.root[i].time)
 		digests = append(digests, digestBytes(&r.Digest))
-		switch k := len(lasts) - 1; {
+		switch k := len(ready) - 1; {
 		case slices.Contains(p.late, id):
 		case p.release[i] != 0:
 			delayed, releases = append(delayed, id), append(releases, p.release[i])
-		case k >= 0 && lasts[k] == id-1:
-			lasts[k] = id
+		case k >= 0 && ready[k].Last == id-1:
+			ready[k].Last = id
 		default:
-			firsts, lasts = append(firsts, id), append(lasts, id)
+			ready = append(ready, Run{id, id})
 		}
 	}
 	err := p.ExecEach("job_add", ids, queues, times[:len(ids)], tries, digests, rootKeys, rootTimes, headers, params)
-	if err == nil && len(firsts) > 0 {
-		err = p.ExecEach("ready_push", firsts, lasts)
+	if err == nil && len(ready) > 0 {
+		err = p.ExecEach("ready_push", ready)
 	}
 	if err == nil && len(delayed) > 0 {
 		err = p.ExecEach("later_put", releases, delayed)
 	}
 	if err == nil && len(p.late) > 0 {
-		err = p.lineUp(p.lateAt, p.late, column(len(p.late), p.now))
+		err = p.lineUp(p.lateAt, p.late, column(len(p.late), p.now()))
 	}
 	return err
 }

@@ -71,7 +71,7 @@ func (b *Backend) readBacklogs(t tx, names []jobqueue.Name) ([]jobqueue.Backlog,
 			ids = append(ids, id)
 		}
 		if len(ids) > 0 {
-			err = t.QueryEach("ready_first", row, ids, column(len(ids), t.now))
+			err = t.QueryEach("ready_first", row, ids, column(len(ids), t.now()))
 		}
 		if err != nil {
 			return nil, err
@@ -95,7 +95,7 @@ func (b *Backend) readBacklogs(t tx, names []jobqueue.Name) ([]jobqueue.Backlog,
 	b.remember(fresh)
 	backlogs := make([]jobqueue.Backlog, 0, len(since))
 	for id, at := range since {
-		backlogs = append(backlogs, jobqueue.Backlog{Name: byID[id], Age: age(at, t.now)})
+		backlogs = append(backlogs, jobqueue.Backlog{Name: byID[id], Age: age(at, t.now())})
 	}
 	return backlogs, nil
 }
@@ -110,7 +110,7 @@ func (t tx) dueQueues(add func(queue, since int64)) error {
 		add(queue, since)
 		due += n
 		return err
-	}, t.now, int64(releaseBatch))
+	}, t.now(), int64(releaseBatch))
 	if err != nil || due < releaseBatch {
 		return err
 	}
@@ -119,24 +119,22 @@ func (t tx) dueQueues(add func(queue, since int64)) error {
 		err := scan(&queue, &since)
 		add(queue, since)
 		return err
-	}, t.now)
+	}, t.now())
 }
 
 // lapsedQueues adds the queues of claims that the next sweep ends, those wanted or, with nil, all.
 func (t tx) lapsedQueues(wanted map[int64]struct{}, add func(queue, since int64)) error {
 	type lapsing struct {
 		since int64
-		held  runs
+		held  Runs
 	}
 	var claims []lapsing
 	err := t.Query("claim_lapsing", func(scan Scan) error {
 		var c lapsing
-		var held []byte
-		err := scan(&c.since, &held)
-		c.held, _ = decodeRuns(held)
+		err := scan(&c.since, &c.held)
 		claims = append(claims, c)
 		return err
-	}, t.now)
+	}, t.now())
 	for _, c := range claims {
 		if err != nil {
 			return err

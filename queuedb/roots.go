@@ -95,5 +95,5 @@ func (t tx) moveMarks(marks map[markKey]int64) error {
 	for k, at := range marks {
 		queues, keys, times = append(queues, k.queue), append(keys, k.key), append(times, at)
 	}
-	return t.ExecEach("root_mark", queues, keys, times, column(len(keys), t.now))
+	return t.ExecEach("root_mark", queues, keys, times, column(len(keys), t.now()))
 }

@@ -46,7 +46,6 @@ func (m *more) parse(packed []byte) error {
 func (t tx) readJobs(ids Numbers) ([]row, error) {
 	rows := make([]row, 0, len(ids))
 	inOrder := true
-	firsts, lasts := runsOf(ids).columns()
 	err := t.QueryEach("job_read", func(scan Scan) error {
 		rows = append(rows, row{})
 		r := &rows[len(rows)-1]
@@ -59,7 +58,7 @@ func (t tx) readJobs(ids Numbers) ([]row, error) {
 			r.damage = r.check()
 		}
 		return nil
-	}, firsts, lasts)
+	}, RunsOf(ids))
 	if err != nil || inOrder {
 		return rows, err
 	}
@@ -77,8 +76,7 @@ func (t tx) readJobs(ids Numbers) ([]row, error) {
 }
 
 func (t tx) deleteJobs(ids Numbers) error {
-	firsts, lasts := runsOf(ids).columns()
-	return t.ExecEach("job_delete", firsts, lasts)
+	return t.ExecEach("job_delete", RunsOf(ids))
 }
 
 // check finds what a cut or overwritten row looks like. It does not parse the

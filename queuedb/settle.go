@@ -55,7 +55,7 @@ func (t tx) settle(tokens []uuid.UUID, outcomes []jobqueue.Outcome) (lost []*job
 		case l == nil:
 			lost = append(lost, o.Claim)
 		case l.settle(id):
-			s.add(o, id, t.now)
+			s.add(o, id, t.now())
 		case !l.settled.has(id) && !slices.Contains(l.done, id):
 			lost = append(lost, o.Claim)
 		}
@@ -120,7 +120,7 @@ func (s *settling) write(t tx) error {
 		}
 	}
 	if n := len(s.ready.ids); n > 0 {
-		err := t.putBackWith(s.ready.failures, make([]int64, n), s.ready.reasons, s.ready.ids, column(n, t.now))
+		err := t.putBackWith(s.ready.failures, make([]int64, n), s.ready.reasons, s.ready.ids, column(n, t.now()))
 		if err != nil {
 			return err
 		}
@@ -175,7 +175,7 @@ func (b *Backend) Extend(ctx context.Context, ttl time.Duration, tokens ...uuid.
 			id, err := uuid.FromBytes(token)
 			held[id] = struct{}{}
 			return err
-		}, rows, column(len(tokens), us), column(len(tokens), t.now+us))
+		}, rows, column(len(tokens), us), column(len(tokens), t.now()+us))
 	})
 	if err != nil {
 		return nil, err

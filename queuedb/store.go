@@ -2,6 +2,7 @@ package queuedb
 
 import (
 	"context"
+	"errors"
 	"strconv"
 )
 
@@ -10,10 +11,15 @@ import (
 //
 // Errors are, or wrap, those that [jobqueue.Backend] names.
 type Store interface {
-	// Write runs fn in a transaction that no other Write overlaps in its effect,
-	// and returns after its commit. When fn fails, nothing it did remains, and
-	// its error is returned. Urgent writes go before those that wait.
+	// Write runs fn in a transaction, and returns after its commit. When fn
+	// fails, nothing it did remains, and its error is returned, except that after
+	// [ErrAgain] fn runs once more. Urgent writes go before those that wait.
 	// On an error fn may not have run. It may run more than once, and only what it did last remains.
+	//
+	// Other Writes run before it or after it, and not meanwhile, if [Tx].Exclusive says so. Where it does not,
+	// each statement sees what was committed before it, and the engine keeps from change what it
+	// decides on, with statements whose names end in _hold. It does so in this order, so that no two Writes wait for each
+	// other: queues by name, root marks, jobs in their places by id, digests, claims by token.
 	Write(ctx context.Context, urgent bool, fn func(Tx) error) error
 
 	// Read runs fn in a transaction that sees one instant and writes nothing.
@@ -22,29 +28,38 @@ type Store interface {
 
 // A Tx runs statements inside a transaction. It is not safe for concurrent use.
 //
-// Arguments and columns are int64, string, []byte (nil is NULL) or [Numbers].
+// Arguments are int64, string, []byte (nil is NULL), [Numbers] or [Runs].
 // A NULL argument of any type is nil.
 type Tx interface {
+	// Exclusive reports whether no other Write runs at the same time.
+	Exclusive() bool
+
 	// Now returns the time of the transaction by the store's clock, in microseconds since 1970.
 	Now() int64
 
-	// Exec runs a statement and returns how many rows it changed.
-	Exec(statement string, args ...any) (int, error)
+	// Exec runs a statement. It may wait until an answer is needed, here or in the commit, and fail there.
+	Exec(statement string, args ...any) error
+
+	// Count is Exec at once, and returns how many rows it changed.
+	Count(statement string, args ...any) (int, error)
 
 	// Query runs a statement and calls row for each row it returns.
 	// The row is valid during the call; scan copies its columns.
 	Query(statement string, row func(scan Scan) error, args ...any) error
 
-	// ExecEach runs a statement for each row of a table, whose columns are
-	// given: []int64, []string or [][]byte, all of one length.
+	// ExecEach is Exec for each row of a table, whose columns are given: []int64,
+	// []string or [][]byte, all of one length; or, alone, [Runs], whose rows are either ranges or numbers, as the dialect likes it.
 	ExecEach(statement string, columns ...any) error
 
-	// QueryEach is Query for each row of a table, in order.
+	// QueryEach is Query for each row of a table, in any order.
 	QueryEach(statement string, row func(scan Scan) error, columns ...any) error
 }
 
+// ErrAgain is returned by what runs in a Write that met another one.
+var ErrAgain = errors.New("another transaction was faster")
+
 // Scan copies the columns of a row to *int64, *bool, *string, *[]byte or
-// *[Numbers]. NULL becomes the zero value, as does what is no array of numbers.
+// *[Runs]. NULL becomes the zero value, as does what is no list of numbers.
 type Scan func(dest ...any) error
 
 // Numbers is an array of numbers as one value.
@@ -60,26 +75,4 @@ func (n Numbers) AppendJSON(b []byte) []byte {
 		b = strconv.AppendInt(b, v, 10)
 	}
 	return append(b, ']')
-}
-
-// ParseNumbers reads what AppendJSON wrote, and reports whether it is that.
-func ParseNumbers(s string) (n Numbers, ok bool) {
-	if len(s) < 2 || s[0] != '[' || s[len(s)-1] != ']' {
-		return nil, false
-	}
-	if s = s[1 : len(s)-1]; s == "" {
-		return Numbers{}, true
-	}
-	n = make(Numbers, 0, len(s)/4+1)
-	for start, i := 0, 0; i <= len(s); i++ {
-		if i == len(s) || s[i] == ',' {
-			v, err := strconv.ParseInt(s[start:i], 10, 64)
-			if err != nil {
-				return nil, false
-			}
-			n = append(n, v)
-			start = i + 1
-		}
-	}
-	return n, true
 }

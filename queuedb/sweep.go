@@ -11,10 +11,19 @@ func (t tx) sweepState() (swept int64, live bool, err error) {
 	return swept, live, err
 }
 
+// sweepBegin is sweepState for the one that sweeps now. While another does, it sees nothing live.
+func (t tx) sweepBegin() (swept int64, live bool, err error) {
+	if t.Exclusive() {
+		return t.sweepState()
+	}
+	err = t.Query("sweep_begin", func(scan Scan) error { return scan(&swept, &live) })
+	return swept, live, err
+}
+
 // sweepDue reports whether any Pop or Ready must sweep.
 func (t tx) sweepDue() (bool, error) {
 	swept, live, err := t.sweepState()
-	return live && (t.now-swept > time.Second.Microseconds() || t.now < swept), err
+	return live && (t.now()-swept > time.Second.Microseconds() || t.now() < swept), err
 }
 
 func (t tx) sweepIfDue() (recycled int, err error) {
@@ -29,36 +38,37 @@ func (t tx) sweepIfDue() (recycled int, err error) {
 // sweep gives back what claims hold whose lease has ended, a bounded number
 // of claims, and returns how many jobs that were and whether there may be more.
 func (t tx) sweep() (recycled int, more bool, err error) {
-	swept, live, err := t.sweepState()
+	swept, live, err := t.sweepBegin()
 	if err != nil || !live {
 		return 0, false, err
 	}
-	if _, err := t.Exec("claim_renew", t.now, t.now-swept); err != nil {
+	if err := t.Exec("claim_renew", t.now(), t.now()-swept); err != nil {
 		return 0, false, err
 	}
-	if _, err := t.Exec("claim_cut", t.now); err != nil {
+	if err := t.Exec("claim_cut", t.now()); err != nil {
 		return 0, false, err
 	}
 	if recycled, more, err = t.lapse(); err != nil {
 		return 0, false, err
 	}
-	_, err = t.Exec("sweep_record", t.now)
-	return recycled, more, err
+	return recycled, more, t.Exec("sweep_record", t.now())
 }
 
 // lapse is sweep for one that has just been.
 func (t tx) lapse() (recycled int, more bool, err error) {
-	type ended struct{ token, settled []byte }
+	type ended struct {
+		token   []byte
+		settled Runs
+	}
 	var claims []ended
 	var ids []int64
 	err = t.Query("claim_lapsed", func(scan Scan) error {
 		var c ended
-		var held []byte
+		var held Runs
 		err := scan(&c.token, &held, &c.settled)
-		jobs, _ := decodeRuns(held)
-		claims, ids = append(claims, c), append(ids, jobs.numbers()...)
+		claims, ids = append(claims, c), append(ids, held.Numbers()...)
 		return err
-	}, t.now, int64(lapseBatch))
+	}, t.now(), int64(lapseBatch))
 	if err != nil || len(claims) == 0 {
 		return 0, false, err
 	}
@@ -68,7 +78,7 @@ func (t tx) lapse() (recycled int, more bool, err error) {
 		}
 	}
 	n := len(ids)
-	err = t.putBackWith(make([]int64, n), column(n, int64(1)), make([]string, n), ids, column(n, t.now))
+	err = t.putBackWith(make([]int64, n), column(n, int64(1)), make([]string, n), ids, column(n, t.now()))
 	return n, len(claims) == lapseBatch, err
 }
 
@@ -105,7 +115,7 @@ func (d *due) cut(n int) {
 // releaseDue makes ready up to n jobs of any queue that are due, those that have been for longest.
 func (t tx) releaseDue(n int) (released int, err error) {
 	var d due
-	if err := t.Query("later_due_any", d.row, t.now, int64(n)); err != nil {
+	if err := t.Query("later_due_any", d.row, t.now(), int64(n)); err != nil {
 		return 0, err
 	}
 	d.cut(n)
@@ -116,7 +126,7 @@ func (t tx) release(d due) error {
 	if len(d.ids) == 0 {
 		return nil
 	}
-	if _, err := t.Exec("later_delete", Numbers(d.ids)); err != nil {
+	if err := t.Exec("later_delete", Numbers(d.ids)); err != nil {
 		return err
 	}
 	return t.putBack(d.ids, d.releases)

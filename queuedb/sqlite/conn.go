@@ -172,6 +172,8 @@ func (s *stmt) bind(args []any) error {
 			}
 		case queuedb.Numbers:
 			v = string(a.AppendJSON(make([]byte, 0, 8*len(a)+2)))
+		case queuedb.Runs:
+			v = a.AppendPacked(make([]byte, 0, 4*len(a)+8))
 		default:
 			return fmt.Errorf("argument %d is a %T", i+1, a)
 		}
@@ -183,6 +185,11 @@ func (s *stmt) bind(args []any) error {
 // each binds one row of a table after the other and calls do.
 func (s *stmt) each(columns []any, do func() error) error {
 	s.args = s.args[:0]
+	if len(columns) == 1 {
+		if r, ok := columns[0].(queuedb.Runs); ok {
+			return s.eachRun(r, do)
+		}
+	}
 	n := 0
 	for i, c := range columns {
 		switch c := c.(type) {
@@ -218,6 +225,18 @@ func (s *stmt) each(columns []any, do func() error) error {
 	return nil
 }
 
+// eachRun is each for the first and the last number of each range.
+func (s *stmt) eachRun(r queuedb.Runs, do func() error) error {
+	s.args = append(s.args, driver.NamedValue{Ordinal: 1}, driver.NamedValue{Ordinal: 2})
+	for _, run := range r {
+		s.args[0].Value, s.args[1].Value = run.First, run.Last
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // scan copies the columns of a row.
 func scan(row []driver.Value, dest []any) error {
 	if len(row) != len(dest) {
@@ -242,9 +261,9 @@ func scan(row []driver.Value, dest []any) error {
 			default:
 				*d, ok = nil, false
 			}
-		case *queuedb.Numbers:
-			text, _ := row[i].(string)
-			*d, _ = queuedb.ParseNumbers(text)
+		case *queuedb.Runs:
+			packed, _ := row[i].([]byte)
+			*d, _ = queuedb.ParseRuns(packed)
 		default:
 			return fmt.Errorf("column %d cannot be read as a %T", i+1, d)
 		}
@@ -279,8 +298,17 @@ func (t *tx) begun(path string) error {
 // Now implements [queuedb.Tx].
 func (t *tx) Now() int64 { return t.at }
 
+// Exclusive implements [queuedb.Tx].
+func (t *tx) Exclusive() bool { return true }
+
 // Exec implements [queuedb.Tx].
-func (t *tx) Exec(statement string, args ...any) (int, error) {
+func (t *tx) Exec(statement string, args ...any) error {
+	_, err := t.Count(statement, args...)
+	return err
+}
+
+// Count implements [queuedb.Tx].
+func (t *tx) Count(statement string, args ...any) (int, error) {
 	s, err := t.statement(statement)
 	if err != nil {
 		return 0, err

@@ -134,7 +134,7 @@ func TestFullIsTriedAgain(t *testing.T) {
 			return err
 		}
 		for n := int64(1); ; n++ {
-			if _, err := tx.Exec("value_put", strings.Repeat("k", 1000)+strconv.FormatInt(n, 10), []byte("data"), n, n, nil); err != nil {
+			if err := tx.Exec("value_put", strings.Repeat("k", 1000)+strconv.FormatInt(n, 10), []byte("data"), n, n, nil); err != nil {
 				return err
 			}
 		}
