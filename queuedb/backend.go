@@ -3,7 +3,6 @@ package queuedb
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"sync"
@@ -121,13 +120,6 @@ func micros(d time.Duration) int64 {
 // duration is that of so many microseconds, or the longest there is.
 func duration(us int64) time.Duration {
 	return time.Duration(max(-mostMicros, min(us, mostMicros))) * time.Microsecond
-}
-
-func checkTTL(ttl time.Duration) error {
-	if ttl < time.Millisecond {
-		return fmt.Errorf("%w: lease of %v is shorter than a millisecond", jobqueue.ErrInvalid, ttl)
-	}
-	return nil
 }
 
 func instant(us int64) time.Time { return time.UnixMicro(us).UTC() }

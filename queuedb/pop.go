@@ -13,7 +13,7 @@ import (
 
 // Pop implements [jobqueue.Backend].
 func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.Want) ([]*jobqueue.Claim, error) {
-	if err := checkTTL(l.TTL); err != nil {
+	if err := l.Check(); err != nil {
 		return nil, err
 	}
 	started := time.Now()

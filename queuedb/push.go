@@ -13,7 +13,7 @@ import (
 
 // Push implements [jobqueue.Backend].
 func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Record) (jobqueue.Pushed, error) {
-	if err := checkSize(records); err != nil {
+	if err := jobqueue.CheckPush(records); err != nil {
 		return nil, err
 	}
 	if len(records) == 0 {
@@ -54,18 +54,6 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 	}
 	b.remember(queues)
 	return a.pushed(), nil
-}
-
-func checkSize(records []jobqueue.Record) error {
-	size := 0
-	for i := range records {
-		size += len(records[i].Params)
-	}
-	if len(records) > jobqueue.MaxPush || size > jobqueue.MaxPushBytes {
-		return fmt.Errorf("%w: %d jobs with %d bytes in one push, at most %d and %d are allowed",
-			jobqueue.ErrTooLarge, len(records), size, jobqueue.MaxPush, jobqueue.MaxPushBytes)
-	}
-	return nil
 }
 
 // A pushing is one Push at work. Its jobs get consecutive numbers by their

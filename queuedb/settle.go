@@ -2,7 +2,6 @@ package queuedb
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -20,8 +19,8 @@ func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (los
 	var tokens []uuid.UUID
 	seen := map[uuid.UUID]struct{}{}
 	for i := range outcomes {
-		if do := outcomes[i].Do; do < jobqueue.ActionDone || do > jobqueue.ActionAbandon {
-			return nil, fmt.Errorf("%w: settle: there is no action %d", jobqueue.ErrInvalid, uint8(do))
+		if err := outcomes[i].Check(); err != nil {
+			return nil, err
 		}
 		token := outcomes[i].Claim.Token
 		if i > 0 && token == tokens[len(tokens)-1] {
@@ -157,7 +156,7 @@ func (b *Backend) Extend(ctx context.Context, ttl time.Duration, tokens ...uuid.
 	if len(tokens) == 0 {
 		return nil, nil
 	}
-	if err := checkTTL(ttl); err != nil {
+	if err := (jobqueue.Lease{TTL: ttl}).Check(); err != nil {
 		return nil, err
 	}
 	rows := make([][]byte, len(tokens))
