@@ -77,7 +77,7 @@ func TestFreeze(t *testing.T) {
 	s.push(1, nil)
 	await(t, s.group, func(c jobqueue.Counts) bool { return c.Total() == 0 })
 	res := frozen.stop(t)
-	t.Logf("%d claims held when it was stopped; %+v", held, res)
+	t.Logf("%d claims held when it was stopped; %+v", held, res.Counts)
 	if res.Counts.Lost != held || res.Counts.Done != quick+1 {
 		t.Errorf("the runner that was stopped: %+v, want %d lost and %d done\n%s", res, held, quick+1, frozen.stderr.String())
 	}

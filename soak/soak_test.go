@@ -99,6 +99,7 @@ func start(t *testing.T, dir string, n int, args ...string) *runner {
 type result struct {
 	Reached string
 	Counts  struct{ Done, Failed, Lost, Unsettled, Stuck int }
+	Jobs    []struct{ Status string } // the first 10,000 runs
 }
 
 // stop ends the runner gracefully and returns what it says.
@@ -200,14 +201,20 @@ func produce(t *testing.T, g *jobqueue.Group, length time.Duration) (pushed int,
 	return pushed, slowest
 }
 
-// await waits until the counts of the queue are as wanted.
+// await waits until the counts of the notes are as wanted.
 func await(t *testing.T, g *jobqueue.Group, want func(jobqueue.Counts) bool) {
+	t.Helper()
+	awaitName(t, g, jobqueue.Name{Domain: "wiki", Type: "note"}, want)
+}
+
+// awaitName waits until the counts of a queue are as wanted.
+func awaitName(t *testing.T, g *jobqueue.Group, name jobqueue.Name, want func(jobqueue.Counts) bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	late := time.After(2 * time.Minute)
 	for {
-		counts, err := g.Counts(t.Context(), jobqueue.Name{Domain: "wiki", Type: "note"})
+		counts, err := g.Counts(t.Context(), name)
 		if err != nil {
 			t.Fatal(err)
 		}
