@@ -1,0 +1,101 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+// DefaultSchema is where the tables are when nothing else is said.
+const DefaultSchema = "jobqueue"
+
+// Options of [Open], [Migrate] and [MigrationStatus]. The zero value and nil mean the defaults.
+type Options struct {
+	Schema string // where the tables are; "" is [DefaultSchema]
+
+	// Relaxed commits without waiting for the disk of the server. A crash of
+	// the program still loses nothing; a crash of the server may lose the last
+	// pushes and settlements, and runs jobs again.
+	Relaxed bool
+}
+
+// A config says how to connect.
+type config struct {
+	*pgx.ConnConfig
+	schema string
+	where  string // for messages; without secrets
+}
+
+// Bounds of what this package does to a server.
+const (
+	connectTimeout = 10 * time.Second
+	callTimeout    = 30 * time.Second // of a call without a deadline
+	lockTimeout    = 10 * time.Second
+	idleTimeout    = 15 * time.Second // of a transaction whose program is stopped
+)
+
+func newConfig(url string, o *Options) (*config, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	c := &config{schema: o.Schema}
+	if c.schema == "" {
+		c.schema = DefaultSchema
+	}
+	if err := checkSchema(c.schema); err != nil {
+		return nil, err
+	}
+	var err error
+	if c.ConnConfig, err = pgx.ParseConfig(url); err != nil {
+		// The error of the driver quotes the URL without its password.
+		return nil, fmt.Errorf("%w: url: %w", jobqueue.ErrInvalid, err)
+	}
+	c.where = c.Database + " at " + c.Host
+	if !strings.HasPrefix(c.Host, "/") {
+		c.where = c.Database + " at " + net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port)))
+	}
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = connectTimeout
+	}
+	params := map[string]string{
+		"search_path":                         pgx.Identifier{c.schema}.Sanitize(),
+		"client_encoding":                     "UTF8",
+		"lock_timeout":                        millis(lockTimeout),
+		"idle_in_transaction_session_timeout": millis(idleTimeout),
+		// The planner knows nothing of tables that are empty now and full in a second.
+		// Each statement has one good plan, which is by index.
+		"enable_seqscan":   "off",
+		"enable_hashjoin":  "off",
+		"enable_mergejoin": "off",
+		"plan_cache_mode":  "force_generic_plan",
+		"jit":              "off",
+	}
+	if o.Relaxed {
+		params["synchronous_commit"] = "off"
+	}
+	for k, v := range params {
+		c.RuntimeParams[k] = v
+	}
+	if c.RuntimeParams["application_name"] == "" {
+		c.RuntimeParams["application_name"] = "jobqueue"
+	}
+	return c, nil
+}
+
+func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// dial opens a connection.
+func (c *config) dial(ctx context.Context) (*conn, error) {
+	k, err := pgx.ConnectConfig(ctx, c.ConnConfig)
+	if err != nil {
+		return nil, c.classify(ctx, err)
+	}
+	return &conn{Conn: k, config: c}, nil
+}

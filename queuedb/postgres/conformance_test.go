@@ -1,0 +1,69 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/queuedb/postgres"
+	"github.com/wikifarm/jobqueue/queuedb/postgres/pgtest"
+	"github.com/wikifarm/jobqueue/queuetest"
+)
+
+var server *pgtest.Server
+
+func TestMain(m *testing.M) {
+	var err error
+	if server, err = pgtest.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	status := m.Run()
+	if err := server.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		status = max(status, 1)
+	}
+	os.Exit(status)
+}
+
+// newSchema makes a schema with tables.
+func newSchema(t testing.TB) string {
+	t.Helper()
+	name, drop := server.Schema()
+	t.Cleanup(func() {
+		if err := drop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := postgres.Migrate(t.Context(), server.URL, &postgres.Options{Schema: name}); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func openSchema(t testing.TB, o *postgres.Options) *postgres.Backend {
+	t.Helper()
+	b, err := postgres.Open(context.Background(), server.URL, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// The rules do not depend on the disk, and hundreds of tests that wait for it at once would time each other out.
+func openBackend(t testing.TB) jobqueue.Backend {
+	return openSchema(t, &postgres.Options{Schema: newSchema(t), Relaxed: true})
+}
+
+func TestBackend(t *testing.T) { queuetest.TestBackend(t, openBackend) }
+
+func FuzzBackend(f *testing.F) { queuetest.FuzzBackend(f, openBackend) }
+
+func BenchmarkBackend(b *testing.B) { queuetest.BenchmarkBackend(b, openBackend) }

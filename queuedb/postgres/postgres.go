@@ -1,0 +1,47 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/queuedb"
+)
+
+// A Backend is a [jobqueue.Backend] over the tables of one schema.
+// Any number of processes may use them.
+type Backend struct {
+	*queuedb.Backend
+	store *store
+}
+
+var _ jobqueue.Backend = (*Backend)(nil)
+
+// Open connects to the database that url names, which is a URL or a list of settings as libpq
+// takes them; what it does not say is taken from the environment variables of libpq, a password
+// from PGPASSWORD or a password file, too. Tables that [Migrate] must make or bring up to date
+// first, and ones that need a newer program, are an [jobqueue.ErrInvalid]. The caller closes the backend.
+func Open(ctx context.Context, url string, o *Options) (*Backend, error) {
+	c, err := newConfig(url, o)
+	if err != nil {
+		return nil, err
+	}
+	k, err := c.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st, err := k.status(ctx)
+	if err == nil {
+		err = st.check(c)
+	}
+	if err != nil {
+		k.Close(ctx)
+		return nil, err
+	}
+	s := newStore(c)
+	<-s.idle
+	s.idle <- k
+	return &Backend{queuedb.New(s), s}, nil
+}
+
+// Close closes the connections after the calls that run. Calls that wait fail.
+func (b *Backend) Close() error { return b.store.close() }

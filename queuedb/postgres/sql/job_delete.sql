@@ -1,0 +1,4 @@
+-- Deletes jobs.
+-- $1 jobs
+delete from job
+where id = any($1::bigint[]);

@@ -1,0 +1,4 @@
+-- Stores the answer to a push.
+-- $1 id, $2 now, $3 answer
+insert into push (id, at, answer)
+values ($1, $2, $3);

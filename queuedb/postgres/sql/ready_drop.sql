@@ -1,0 +1,1 @@
+-- Does nothing: ready_take deletes what it returns.

@@ -1,0 +1,20 @@
+-- Takes the oldest ready jobs out of queues and returns them, by queue and in order. Nobody else gets them.
+-- $1 queues, $2 how many of each at most
+with picked as materialized (
+  select t.place, t.queue, r.position, r.job, r.ctid as tuple
+  from unnest($1::bigint[], $2::bigint[]) with ordinality as t (queue, most, place)
+  cross join lateral (
+    select position, job, ctid
+    from ready
+    where queue = t.queue
+    order by position
+    limit t.most
+    for update skip locked
+  ) as r
+), gone as (
+  delete from ready
+  where ctid = any(array(select tuple from picked))
+)
+select queue, position, job
+from picked
+order by place, position;

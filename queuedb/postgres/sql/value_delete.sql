@@ -1,0 +1,4 @@
+-- Deletes a value.
+-- $1 key
+delete from value
+where key = $1;

@@ -1,0 +1,2 @@
+-- Returns a version that no value had.
+select nextval('value_version');
