@@ -120,7 +120,7 @@ func (p *pushing) findTwins() error {
 			continue
 		}
 		p.twin[i] = holder
-		if holder < p.first {
+		if !p.own(holder) {
 			older = append(older, holder)
 		}
 		if p.waiting == nil {
@@ -136,6 +136,9 @@ func (p *pushing) findTwins() error {
 	}
 	return p.succeed()
 }
+
+// own reports whether a job is one of this push.
+func (p *pushing) own(id int64) bool { return id >= p.first && id < p.first+int64(len(p.records)) }
 
 // takeDigests gives the digests to the jobs, and returns who holds them.
 func (p *pushing) takeDigests(keys []digestKey, jobs map[digestKey]int64) (holders map[digestKey]int64, err error) {
@@ -216,7 +219,7 @@ func (p *pushing) succeed() error {
 	var queues, ids, holders []int64
 	var digests [][]byte
 	for i, holder := range p.twin {
-		if holder == 0 || holder >= p.first || p.waiting[holder] != nil {
+		if holder == 0 || p.own(holder) || p.waiting[holder] != nil {
 			continue
 		}
 		p.twin[i] = heir[holder]

@@ -68,7 +68,7 @@ type pushing struct {
 	release []int64          // by place; 0 is at once
 	root    []root           // by place
 	twin    []int64          // by place: the number of the job that stays, or 0
-	waiting map[int64]*state // jobs from earlier pushes that have duplicates here
+	waiting map[int64]*state // jobs of other pushes that have duplicates here
 	marks   map[markKey]int64
 
 	late, lateAt []int64 // jobs of this push that a duplicate made ready, and their places in line
