@@ -253,7 +253,7 @@ type Filter struct {
 	Domain, Type string   // "" matches any
 	IDs          []string // nil matches any; an ID that is not of the backend's form matches none
 	States       []State  // nil matches any, unless a method says otherwise
-	After        string   // only jobs listed after this ID: the cursor for paging
+	After        string   // only jobs listed after this ID: the cursor for paging; one that is not of the backend's form is an ErrInvalid
 	Limit        int      // at most so many; 0 or less is no limit
 }
 

@@ -15,7 +15,7 @@ import (
 
 func (e *env) list() *cobra.Command {
 	f := jobqueue.Filter{Limit: 100}
-	var asJSON bool
+	var asJSON, asNull bool
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List jobs",
@@ -30,11 +30,18 @@ which --after to go on.`,
 	c.Flags().Var(whole(&f.Limit, 1, math.MaxInt32), "limit", "at most so many; without it 100")
 	c.Flags().Var(given(&f.After, "id"), "after", "only those after the job of this `id`")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object a line")
+	c.Flags().BoolVarP(&asNull, "null", "0", false, "print id, domain, type and state as they are, with tabs between and a NUL behind, as for xargs -0")
 	c.RunE = e.run(false, func(ctx context.Context, s *session) error {
+		if asJSON && asNull {
+			return errFormats
+		}
 		out := bufio.NewWriter(c.OutOrStdout())
 		show := printEntry
-		if asJSON {
+		switch {
+		case asJSON:
 			show = printEntryJSON
+		case asNull:
+			show = printEntryNull
 		}
 		more, err := s.each(ctx, f, func(label string, e jobqueue.Entry) error { return show(out, label, e) })
 		if err := out.Flush(); err != nil {
@@ -108,6 +115,12 @@ func printEntry(w io.Writer, label string, e jobqueue.Entry) error {
 		line += " error=" + escape(e.LastError)
 	}
 	_, err := fmt.Fprintln(w, line)
+	return err
+}
+
+// printEntryNull prints what scripts need. Names have no control characters.
+func printEntryNull(w io.Writer, label string, e jobqueue.Entry) error {
+	_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\x00", label, e.Domain, e.Type, e.State)
 	return err
 }
 

@@ -16,9 +16,11 @@ import (
 	"github.com/wikifarm/jobqueue/runner"
 )
 
+var errFormats = usagef("--json and --null cannot both be given")
+
 func (e *env) show() *cobra.Command {
 	var f jobqueue.Filter
-	var group, asJSON bool
+	var group, asJSON, asNull bool
 	c := &cobra.Command{
 		Use:   "show",
 		Short: "Show how many jobs there are",
@@ -33,8 +35,12 @@ in the runners that say so.`,
 	}
 	c.Flags().BoolVar(&group, "group", false, "a line for each domain and type")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
+	c.Flags().BoolVarP(&asNull, "null", "0", false, "print domain, type and the numbers ready, delayed, claimed and abandoned, names as they are, with tabs between and a NUL behind each queue")
 	filterFlags(c, &f)
 	c.RunE = e.run(false, func(ctx context.Context, s *session) error {
+		if asJSON && asNull {
+			return errFormats
+		}
 		rows, err := s.rows(ctx, f)
 		if err != nil {
 			return err
@@ -56,6 +62,8 @@ in the runners that say so.`,
 		switch out := c.OutOrStdout(); {
 		case asJSON:
 			return showJSON(out, rows, sum, pauses, faults)
+		case asNull:
+			return showNull(out, rows)
 		case group:
 			return showTable(out, rows, sum)
 		default:
@@ -228,6 +236,15 @@ func showTable(w io.Writer, rows []row, sum row) error {
 	}
 	line("total", "", sum)
 	return t.Flush()
+}
+
+func showNull(w io.Writer, rows []row) error {
+	for _, r := range rows {
+		if _, err := fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\x00", r.Domain, r.Type, r.Ready, r.Delayed, r.Claimed, r.Abandoned); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func showJSON(w io.Writer, rows []row, sum row, pauses []jobqueue.Pause, faults map[string]string) error {

@@ -44,7 +44,10 @@ func (b *Backend) Requeue(ctx context.Context, f jobqueue.Filter) (int, error) {
 // change takes the jobs that f matches out of where they stand and hands them
 // to do, a page in each transaction.
 func (b *Backend) change(ctx context.Context, f jobqueue.Filter, do func(tx, Numbers) error) (changed int, err error) {
-	c := newCursor(f)
+	c, err := newCursor(f)
+	if err != nil {
+		return 0, err
+	}
 	c.hold = true
 	for !c.end {
 		n, next := 0, *c

@@ -2,6 +2,7 @@ package queuedb
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"slices"
 
@@ -81,11 +82,11 @@ type cursor struct {
 	end       bool
 }
 
-func newCursor(f jobqueue.Filter) *cursor {
+func newCursor(f jobqueue.Filter) (*cursor, error) {
 	c := &cursor{Filter: f, statement: "list_jobs", left: f.Limit}
 	if f.After != "" {
-		if c.after = parseID(f.After); c.after == 0 && f.After != "0" {
-			c.end = true
+		if c.after = parseID(f.After); c.after == 0 {
+			return nil, fmt.Errorf("%w: there is no job id %q to list after", jobqueue.ErrInvalid, f.After)
 		}
 	}
 	if len(f.States) == 1 {
@@ -107,7 +108,7 @@ func newCursor(f jobqueue.Filter) *cursor {
 		slices.Sort(c.ids)
 		c.ids = slices.Compact(c.ids)
 	}
-	return c
+	return c, nil
 }
 
 // next returns the places of the next page that the filter matches. An empty page is not the end.
@@ -214,7 +215,12 @@ func (c *cursor) findQueues(t tx) error {
 // List implements [jobqueue.Backend].
 func (b *Backend) List(ctx context.Context, f jobqueue.Filter) iter.Seq2[jobqueue.Entry, error] {
 	return func(yield func(jobqueue.Entry, error) bool) {
-		for c := newCursor(f); !c.end; {
+		c, err := newCursor(f)
+		if err != nil {
+			yield(jobqueue.Entry{}, err)
+			return
+		}
+		for !c.end {
 			entries, err := b.page(ctx, c)
 			if err != nil {
 				yield(jobqueue.Entry{}, err)

@@ -3,6 +3,7 @@ package queuememory
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"iter"
 	"slices"
 	"strconv"
@@ -144,8 +145,12 @@ func (b *Backend) List(ctx context.Context, f jobqueue.Filter) iter.Seq2[jobqueu
 			yield(jobqueue.Entry{}, err)
 			return
 		}
-		ids := b.match(f, now)
+		ids, err := b.match(f, now)
 		b.mu.Unlock()
+		if err != nil {
+			yield(jobqueue.Entry{}, err)
+			return
+		}
 		for chunk := range slices.Chunk(ids, page) {
 			entries, err := b.entries(ctx, f, chunk)
 			if err != nil {
@@ -216,12 +221,12 @@ func (b *Backend) matches(j *job, f jobqueue.Filter, now instant) bool {
 }
 
 // match returns the numbers of the jobs that f matches, in order.
-func (b *Backend) match(f jobqueue.Filter, now instant) []uint64 {
+func (b *Backend) match(f jobqueue.Filter, now instant) ([]uint64, error) {
 	after := uint64(0)
 	if f.After != "" {
 		var err error
 		if after, err = strconv.ParseUint(f.After, 10, 64); err != nil {
-			return nil
+			return nil, fmt.Errorf("%w: there is no job id %q to list after", jobqueue.ErrInvalid, f.After)
 		}
 	}
 	var ids []uint64
@@ -244,7 +249,7 @@ func (b *Backend) match(f jobqueue.Filter, now instant) []uint64 {
 	if f.Limit > 0 && len(ids) > f.Limit {
 		ids = ids[:f.Limit]
 	}
-	return ids
+	return ids, nil
 }
 
 // Delete implements [jobqueue.Backend].
@@ -276,7 +281,10 @@ func (b *Backend) change(ctx context.Context, f jobqueue.Filter, do func(*job, i
 		return 0, err
 	}
 	defer b.mu.Unlock()
-	ids := b.match(f, now)
+	ids, err := b.match(f, now)
+	if err != nil {
+		return 0, err
+	}
 	for _, id := range ids {
 		j := b.jobs[id]
 		c := j.claim

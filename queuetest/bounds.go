@@ -16,6 +16,7 @@ var boundRules = []testCase{
 	{"by id first", "a Want with an ID claims that one job, though another Want asks for any job of its queue", testBoundNamedFirst},
 	{"idle store", "less than half of that lease left: a time without claims uses up no new lease", testBoundIdle},
 	{"unknown action", "what can never work is ErrInvalid: an outcome that does nothing known; and nothing is done", testBoundUnknownAction},
+	{"odd cursor", "After: one that is not of the backend's form is an ErrInvalid", testBoundCursor},
 	{"short lease", "what can never work is ErrInvalid: a lease shorter than a millisecond", testBoundShortLease},
 	{"long durations", "a duration may be as long as there is one", testBoundLongDurations},
 	{"much to forget", "Maintain forgets old push ids and tokens as fast as they come", testBoundForget},
@@ -139,4 +140,18 @@ func testBoundRelease(t *tester) {
 	if m := t.maintain(); m.Released != n {
 		t.Fatalf("Maintain released %d jobs, want %d", m.Released, n)
 	}
+}
+
+func testBoundCursor(t *tester) {
+	t.stores(job(1))
+	f := jobqueue.Filter{After: "no id"}
+	for e, err := range t.b.List(t.Context(), f) {
+		if !errors.Is(err, jobqueue.ErrInvalid) {
+			t.Fatalf("List yields %v and %v, want ErrInvalid", e, err)
+		}
+	}
+	if n, err := t.b.Delete(t.Context(), f); n != 0 || !errors.Is(err, jobqueue.ErrInvalid) {
+		t.Fatalf("Delete = %d, %v, want ErrInvalid", n, err)
+	}
+	t.hands(1)
 }
