@@ -293,3 +293,34 @@ func storm(ctx context.Context, b *postgres.Backend, rnd *rand.Rand, claims *[]*
 	}
 	return err
 }
+
+// A claim is settled by one alone, be it another outcome or a sweep that comes at the same time.
+func TestSettleTogether(t *testing.T) {
+	const jobs, processes, rounds = 12, 6, 25
+	schema, all := handles(t, processes)
+	c := raw(t, schema)
+	for range rounds {
+		push(t, all[0], records(jobs)...)
+		cs, err := all[0].Pop(t.Context(), lease(time.Millisecond), jobqueue.Want{Name: queue, Max: jobs})
+		if err != nil || len(cs) != jobs {
+			t.Fatalf("Pop = %d jobs, %v", len(cs), err)
+		}
+		do := []jobqueue.Action{jobqueue.ActionDone, jobqueue.ActionRetry, jobqueue.ActionGiveBack, jobqueue.ActionAbandon}
+		together(t, all, func(i int, b *postgres.Backend) error {
+			if i >= len(do) {
+				_, err := b.Maintain(t.Context())
+				return err
+			}
+			_, err := b.Settle(t.Context(), outcomes(do[i], cs...)...)
+			return err
+		})
+		integrity(t, c)
+		got := counts(t, all[0])
+		if got.Claimed != 0 || got.Total() != 0 && got.Total() != jobs || got.Ready != 0 && got.Ready != jobs {
+			t.Fatalf("Counts = %+v after four ways to settle %d jobs, want one of them", got, jobs)
+		}
+		if _, err := all[0].Delete(t.Context(), jobqueue.Filter{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
