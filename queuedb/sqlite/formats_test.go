@@ -215,8 +215,8 @@ func TestFormats(t *testing.T) {
 	defer time.AfterFunc(time.Minute, func() { first.Process.Kill() }).Stop()
 	first.Wait()
 	lines := strings.Split(strings.TrimSpace(firstErr.String()), "\n")
-	if status := first.ProcessState.ExitCode(); status != 3 || !strings.Contains(lines[len(lines)-1], says) {
-		t.Errorf("the old runner ends with %d, %s, want 3 and that the file %s", status, firstErr, says)
+	if status := first.ProcessState.ExitCode(); status != 2 || !strings.Contains(lines[len(lines)-1], says) {
+		t.Errorf("the old runner ends with %d, %s, want 2 and that the file %s", status, firstErr, says)
 	}
 	if len(lines) > 15 {
 		t.Errorf("the old runner says %d lines:\n%s", len(lines), firstErr)
