@@ -45,29 +45,61 @@ func (a *answer) encode() []byte {
 	return b
 }
 
-func (t tx) findAnswer(id uuid.UUID, a *answer) (known bool, err error) {
-	err = t.Query("push_find", func(scan Scan) error {
-		var b []byte
-		if err := scan(&b); err != nil {
+// parseAnswer is the reverse of encode.
+func parseAnswer(b []byte) (a answer, err error) {
+	var n []uint64
+	for len(b) > 0 {
+		v, size := binary.Uvarint(b)
+		if size <= 0 {
+			break
+		}
+		n, b = append(n, v), b[size:]
+	}
+	if len(b) > 0 || len(n) < 2 || len(n)%2 != 0 || n[1] > jobqueue.MaxPush {
+		return a, errors.New("stored answer to a push is damaged")
+	}
+	a.first, a.n = int64(n[0]), int(n[1])
+	for i := 2; i < len(n); i += 2 {
+		a.twins = append(a.twins, twin{int(n[i]), int64(n[i+1])})
+	}
+	return a, nil
+}
+
+// findAnswers gives calls that repeat earlier ones the answers of those, and returns the others.
+func (t tx) findAnswers(calls []*pushCall) (fresh []*pushCall, err error) {
+	ids := make([][]byte, len(calls))
+	byID := make(map[uuid.UUID]*pushCall, len(calls))
+	for i, c := range calls {
+		ids[i], byID[c.id] = c.id[:], c
+	}
+	err = t.QueryEach("push_find", func(scan Scan) error {
+		var key, packed []byte
+		if err := scan(&key, &packed); err != nil {
 			return err
 		}
-		var n []uint64
-		for len(b) > 0 {
-			v, size := binary.Uvarint(b)
-			if size <= 0 {
-				break
-			}
-			n, b = append(n, v), b[size:]
+		id, err := uuid.FromBytes(key)
+		if err != nil {
+			return err
 		}
-		if len(b) > 0 || len(n) < 2 || len(n)%2 != 0 || n[1] > jobqueue.MaxPush {
-			return errors.New("stored answer to a push is damaged")
+		if c := byID[id]; c != nil {
+			c.answer, err = parseAnswer(packed)
+			delete(byID, id)
 		}
-		known = true
-		a.first, a.n = int64(n[0]), int(n[1])
-		for i := 2; i < len(n); i += 2 {
-			a.twins = append(a.twins, twin{int(n[i]), int64(n[i+1])})
+		return err
+	}, ids)
+	for _, c := range calls {
+		if byID[c.id] != nil {
+			fresh = append(fresh, c)
 		}
-		return nil
-	}, id[:])
-	return known, err
+	}
+	return fresh, err
+}
+
+// addAnswers stores the answers of calls.
+func (t tx) addAnswers(calls []*pushCall) error {
+	ids, answers := make([][]byte, len(calls)), make([][]byte, len(calls))
+	for i, c := range calls {
+		ids[i], answers[i] = c.id[:], c.answer.encode()
+	}
+	return t.ExecEach("push_add", ids, column(len(calls), t.now()), answers)
 }

@@ -35,14 +35,17 @@ type Backend struct {
 	stopped atomic.Int64 // where the clock stands, in microseconds since 1970; 0 while it goes
 	offset  atomic.Int64 // microseconds
 
+	line line
+
 	ids   sync.Map // jobqueue.Name to int64
 	names sync.Map // int64 to jobqueue.Name
 }
 
 var _ jobqueue.Backend = (*Backend)(nil)
 
-// New returns a backend over a store, whose tables exist.
-func New(s Store) *Backend { return &Backend{store: s} }
+// New returns a backend over a store, whose tables exist. With gather, small pushes that come
+// while another is under way share a transaction, which pays where one commit is not shared by the store itself.
+func New(s Store, gather bool) *Backend { return &Backend{store: s, line: line{gathers: gather}} }
 
 // Shift moves the clock of this handle by d from now on. It is for tests.
 func (b *Backend) Shift(d time.Duration) { b.offset.Add(d.Microseconds()) }

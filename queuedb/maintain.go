@@ -109,13 +109,19 @@ func pruneAbandoned(t tx, m *jobqueue.Maintained) (more bool, err error) {
 	return len(ids) == pruneBatch, t.deleteJobs(ids)
 }
 
-// forgetFew forgets as fast as its callers add, so that it keeps up though nobody calls
+// forgetFew forgets as fast as its callers add, who add n, so that it keeps up though nobody calls
 // Maintain. It mostly does nothing, as the statement costs as much for one row as for many.
-func (t tx) forgetFew(statement string, before int64) error {
-	if rand.IntN(forgetEvery) > 0 {
+func (t tx) forgetFew(statement string, before int64, n int) error {
+	times := 0
+	for range n {
+		if rand.IntN(forgetEvery) == 0 {
+			times++
+		}
+	}
+	if times == 0 {
 		return nil
 	}
-	return t.Exec(statement, before, int64(forgetFew))
+	return t.Exec(statement, before, int64(times*forgetFew))
 }
 
 func forget(t tx, m *jobqueue.Maintained) (more bool, err error) {

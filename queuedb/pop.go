@@ -87,7 +87,7 @@ func (p *popping) run(l jobqueue.Lease, started time.Time) ([]*jobqueue.Claim, e
 		return nil, err
 	}
 	ttl := micros(l.TTL)
-	if err := p.forgetFew("claim_forget", p.now()); err != nil {
+	if err := p.forgetFew("claim_forget", p.now(), 1); err != nil {
 		return nil, err
 	}
 	return claims, p.Exec("claim_add", l.Token[:], l.Owner, ttl, p.now()+ttl, RunsOf(held))

@@ -29,34 +29,45 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 			headers[i] = string(text)
 		}
 	}
-	var a answer
+	c := &pushCall{ctx: ctx, id: id, records: records, headers: headers}
+	b.line.push(b, c)
+	if c.err != nil {
+		return nil, c.err
+	}
+	return c.answer.pushed(), nil
+}
+
+// pushAll does pushes in one transaction. Their ids differ.
+func (b *Backend) pushAll(ctx context.Context, calls ...*pushCall) error {
 	var queues found
 	err := b.write(ctx, func(t tx) error {
-		a = answer{}
-		known, err := t.findAnswer(id, &a)
-		if err != nil || known {
+		fresh, err := t.findAnswers(calls)
+		if err != nil || len(fresh) == 0 {
 			return err
 		}
-		p := pushing{tx: t, records: records, headers: headers}
+		p := pushing{tx: t, records: fresh[0].records, headers: fresh[0].headers}
+		for _, c := range fresh[1:] {
+			p.records, p.headers = append(slices.Clip(p.records), c.records...), append(slices.Clip(p.headers), c.headers...)
+		}
 		if queues, err = b.addQueues(t, p.names()); err != nil {
 			return err
 		}
-		if a, err = p.run(queues); err != nil {
+		if err := p.run(queues); err != nil {
 			return err
 		}
-		if err = t.forgetFew("push_forget", t.now()-micros(jobqueue.PushMemory)); err != nil {
+		p.answer(fresh)
+		if err := t.forgetFew("push_forget", t.now()-micros(jobqueue.PushMemory), len(fresh)); err != nil {
 			return err
 		}
-		return t.Exec("push_add", id[:], t.now(), a.encode())
+		return t.addAnswers(fresh)
 	})
-	if err != nil {
-		return nil, err
+	if err == nil {
+		b.remember(queues)
 	}
-	b.remember(queues)
-	return a.pushed(), nil
+	return err
 }
 
-// A pushing is one Push at work. Its jobs get consecutive numbers by their
+// A pushing is a Push at work, or several as one. Its jobs get consecutive numbers by their
 // place; that of a duplicate stays unused.
 type pushing struct {
 	tx
@@ -82,10 +93,10 @@ func (p *pushing) names() []jobqueue.Name {
 	return names
 }
 
-func (p *pushing) run(queues found) (a answer, err error) {
+func (p *pushing) run(queues found) (err error) {
 	n := len(p.records)
 	if err = p.reserve(n, func(first, _ int64) { p.first = first }); err != nil {
-		return a, err
+		return err
 	}
 	p.marks = map[markKey]int64{}
 	p.queue, p.release, p.root, p.twin = make([]int64, n), make([]int64, n), make([]root, n), make([]int64, n)
@@ -102,10 +113,10 @@ func (p *pushing) run(queues found) (a answer, err error) {
 		}
 	}
 	if err := p.timeRoots(); err != nil {
-		return a, err
+		return err
 	}
 	if err := p.dedupe(); err != nil {
-		return a, err
+		return err
 	}
 	for i := range p.records {
 		if p.twin[i] == 0 {
@@ -113,18 +124,24 @@ func (p *pushing) run(queues found) (a answer, err error) {
 		}
 	}
 	if err := p.store(); err != nil {
-		return a, err
+		return err
 	}
-	if err := p.moveMarks(p.marks); err != nil {
-		return a, err
-	}
-	a = answer{first: p.first, n: n}
-	for i, id := range p.twin {
-		if id != 0 {
-			a.twins = append(a.twins, twin{i, id})
+	return p.moveMarks(p.marks)
+}
+
+// answer tells the calls, whose records are those of p in their order, what became of them.
+func (p *pushing) answer(calls []*pushCall) {
+	place := 0
+	for _, c := range calls {
+		n := len(c.records)
+		c.answer = answer{first: p.first + int64(place), n: n}
+		for i, id := range p.twin[place : place+n] {
+			if id != 0 {
+				c.answer.twins = append(c.answer.twins, twin{i, id})
+			}
 		}
+		place += n
 	}
-	return a, nil
 }
 
 // timeRoots gives the roots without a time one that is newer than their marks,

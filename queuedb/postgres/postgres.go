@@ -40,7 +40,7 @@ func Open(ctx context.Context, url string, o *Options) (*Backend, error) {
 	s := newStore(c)
 	<-s.idle
 	s.idle <- k
-	return &Backend{queuedb.New(s), s}, nil
+	return &Backend{queuedb.New(s, true), s}, nil
 }
 
 // Close closes the connections after the calls that run. Calls that wait fail.

@@ -77,7 +77,7 @@ func Open(path string, o *Options) (*Backend, error) {
 	}
 	w := newWatch(path)
 	s.writer = newWriter(f, &s.gate, c, openTurn(path), w.wrote)
-	return &Backend{queuedb.New(s), s, w}, nil
+	return &Backend{queuedb.New(s, false), s, w}, nil
 }
 
 // open makes c the connection of a writer.

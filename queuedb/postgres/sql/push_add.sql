@@ -1,4 +1,5 @@
--- Stores the answer to a push.
--- $1 id, $2 now, $3 answer
+-- Stores the answers to pushes.
+-- $1 ids, $2 now, $3 answers
 insert into push (id, at, answer)
-values ($1, $2, $3);
+select id, at, answer
+from unnest($1::bytea[], $2::bigint[], $3::bytea[]) as t (id, at, answer);

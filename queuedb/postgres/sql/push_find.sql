@@ -1,5 +1,5 @@
--- Returns the answer to a push.
--- $1 id
-select answer
+-- Returns the answers to pushes.
+-- $1 ids
+select id, answer
 from push
-where id = $1;
+where id = any($1::bytea[]);

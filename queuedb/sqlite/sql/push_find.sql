@@ -1,5 +1,5 @@
--- Returns the answer to a push.
+-- Returns the answer to a push, for each row of arguments.
 -- ?1 id
-select answer
+select id, answer
 from push
 where id = ?1;
