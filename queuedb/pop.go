@@ -17,6 +17,9 @@ func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.W
 		return nil, err
 	}
 	started := time.Now()
+	if claims, err := b.popDirect(ctx, l, wants, started); err != nil || len(claims) > 0 {
+		return claims, err
+	}
 	var claims []*jobqueue.Claim
 	var queues found
 	err := b.write(ctx, func(t tx) (err error) {
@@ -87,7 +90,7 @@ func (p *popping) run(l jobqueue.Lease, started time.Time) ([]*jobqueue.Claim, e
 		return nil, err
 	}
 	ttl := micros(l.TTL)
-	if err := p.forgetFew("claim_forget", p.now(), 1); err != nil {
+	if err := p.forgetFew("claim_forget", p.now(), 1+int(p.b.direct.Swap(0))); err != nil {
 		return nil, err
 	}
 	return claims, p.Exec("claim_add", l.Token[:], l.Owner, ttl, p.now()+ttl, RunsOf(held))
@@ -328,7 +331,7 @@ func describe(rows []row, names map[int64]jobqueue.Name, token uuid.UUID, expire
 }
 
 // abandon puts away jobs that cannot be read.
-func (p *popping) abandon(damaged []*row) error {
+func (t tx) abandon(damaged []*row) error {
 	n := len(damaged)
 	if n == 0 {
 		return nil
@@ -337,8 +340,8 @@ func (p *popping) abandon(damaged []*row) error {
 	for i, r := range damaged {
 		ids[i], reasons[i] = r.id, cut("damaged: "+r.damage.Error())
 	}
-	if err := p.ExecEach("job_change", zeros, zeros, reasons, zeros, ids); err != nil {
+	if err := t.ExecEach("job_change", zeros, zeros, reasons, zeros, ids); err != nil {
 		return err
 	}
-	return p.ExecEach("abandoned_put", column(n, p.now()+micros(jobqueue.DefaultKeep)), ids)
+	return t.ExecEach("abandoned_put", column(n, t.now()+micros(jobqueue.DefaultKeep)), ids)
 }

@@ -49,14 +49,10 @@ func (t tx) readJobs(ids Numbers) ([]row, error) {
 	err := t.QueryEach("job_read", func(scan Scan) error {
 		rows = append(rows, row{})
 		r := &rows[len(rows)-1]
-		var packed []byte
-		if err := scan(&r.id, &r.queue, &r.pushed, &r.params, &packed); err != nil {
+		if err := r.read(scan); err != nil {
 			return err
 		}
 		inOrder = inOrder && len(rows) <= len(ids) && ids[len(rows)-1] == r.id
-		if r.damage = r.parse(packed); r.damage == nil {
-			r.damage = r.check()
-		}
 		return nil
 	}, RunsOf(ids))
 	if err != nil || inOrder {
@@ -73,6 +69,18 @@ func (t tx) readJobs(ids Numbers) ([]row, error) {
 		}
 	}
 	return sorted, nil
+}
+
+// read reads what job_read returns, and what a statement returns besides.
+func (r *row) read(scan Scan, besides ...any) error {
+	var packed []byte
+	if err := scan(append([]any{&r.id, &r.queue, &r.pushed, &r.params, &packed}, besides...)...); err != nil {
+		return err
+	}
+	if r.damage = r.parse(packed); r.damage == nil {
+		r.damage = r.check()
+	}
+	return nil
 }
 
 func (t tx) deleteJobs(ids Numbers) error {

@@ -26,6 +26,13 @@ type Store interface {
 	Read(ctx context.Context, fn func(Tx) error) error
 }
 
+// A Direct is a [Store] that also claims jobs in one round trip, with its statement pop.
+type Direct interface {
+	// Direct runs a statement as a transaction of its own. The error is
+	// [ErrAgain] if it met another one.
+	Direct(ctx context.Context, statement string, row func(scan Scan) error, args ...any) error
+}
+
 // A Tx runs statements inside a transaction. It is not safe for concurrent use.
 //
 // Arguments are int64, string, []byte (nil is NULL), [Numbers] or [Runs].

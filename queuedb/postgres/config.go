@@ -69,6 +69,7 @@ func newConfig(url string, o *Options) (*config, error) {
 		"client_encoding":                     "UTF8",
 		"lock_timeout":                        millis(lockTimeout),
 		"idle_in_transaction_session_timeout": millis(idleTimeout),
+		"statement_timeout":                   millis(callTimeout),
 		// The planner knows nothing of tables that are empty now and full in a second.
 		// Each statement has one good plan, which is by index.
 		"enable_seqscan":   "off",

@@ -110,7 +110,7 @@ func TestGatherFails(t *testing.T) {
 	schema := newSchema(t)
 	b := openSchema(t, &postgres.Options{Schema: schema})
 	damaged := uuid.New()
-	if _, err := raw(t, schema).Exec(t.Context(), `insert into push (id, at, answer) values ($1, 0, '\x80')`, damaged[:]); err != nil {
+	if _, err := raw(t, schema).Exec(t.Context(), `insert into push (id, at, answer) values ($1, 9e15, '\x80')`, damaged[:]); err != nil {
 		t.Fatal(err)
 	}
 	release := block(t, schema)

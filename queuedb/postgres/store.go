@@ -87,6 +87,32 @@ func (s *store) Write(ctx context.Context, urgent bool, fn func(queuedb.Tx) erro
 	return s.run(ctx, line, beginWrite, fn)
 }
 
+// Direct implements [queuedb.Direct].
+func (s *store) Direct(ctx context.Context, statement string, row func(queuedb.Scan) error, args ...any) error {
+	if err := arguments(args); err != nil {
+		return fmt.Errorf("%s: %w", statement, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	c, err := s.take(ctx, s.idle)
+	if err != nil {
+		return err
+	}
+	defer func() { put(s.idle, c) }()
+	rows, err := c.Conn.Query(ctx, statements[statement], args...)
+	if err == nil {
+		var failed error
+		if _, failed = each(rows, row); failed != nil {
+			return failed
+		}
+		err = rows.Err()
+	}
+	if isConflict(err) || err != nil && c.IsClosed() && ctx.Err() == nil {
+		return queuedb.ErrAgain
+	}
+	return s.config.classify(ctx, err)
+}
+
 // Read implements [queuedb.Store].
 func (s *store) Read(ctx context.Context, fn func(queuedb.Tx) error) error {
 	return s.run(ctx, s.idle, beginRead, fn)

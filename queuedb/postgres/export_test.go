@@ -1,0 +1,26 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Statements are the texts of all statements by name.
+var Statements = statements
+
+// Conn opens a connection as the backend does.
+func (b *Backend) Conn(ctx context.Context) (*pgx.Conn, error) {
+	c, err := b.store.config.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.Conn, nil
+}
+
+// AddMigration makes this program one format newer until the function it returns is called.
+func AddMigration(text string) (undo func()) {
+	before := migrations
+	migrations = append(Migrations(), Migration{Format: len(before) + 1, SQL: text})
+	return func() { migrations = before }
+}

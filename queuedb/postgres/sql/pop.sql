@@ -1,0 +1,79 @@
+-- Claims the oldest ready jobs of queues and returns them as job_read does, by queue and in order. Nobody else gets them.
+-- It does nothing while a sweep is due, delayed jobs are due, the tables need a newer program, or
+-- it would be short though a lease has ended.
+-- $1 token, $2 owner, $3 ttl, $4 distinct queues, $5 how many of each at most, $6 the position of each to begin behind,
+-- $7 how many in all at most, $8 the time if the clock is stopped or 0, $9 what to add to it
+with clock as materialized (
+  select coalesce(nullif($8::bigint, 0), (extract(epoch from clock_timestamp()) * 1000000)::bigint) + $9::bigint as now
+), due as materialized (
+  select now
+  from clock, sweep, meta
+  where oldest <= 1
+    and not exists (select 1 from later where release <= now)
+    and (swept between now - 1000000 and now or not exists (select 1 from claim where expires is not null))
+), picked as materialized (
+  select t.place, r.position, r.job, r.ctid as tuple
+  from due
+  cross join unnest($4::bigint[], $5::bigint[], $6::bigint[]) with ordinality as t (queue, most, after, place)
+  cross join lateral (
+    select position, job, ctid
+    from ready
+    where queue = t.queue
+      and position > t.after
+    order by position
+    limit t.most
+    for update skip locked
+  ) as r
+), agreed as materialized (
+  select now
+  from due
+  where (select count(*) from picked) = $7::bigint
+    or not exists (select 1 from claim where expires <= now)
+), gone as (
+  delete from ready
+  where ctid = any(array(select tuple from picked, agreed))
+), claimed as (
+  insert into claim (token, owner, ttl, expires, held)
+  select $1, $2, $3, now + $3, jobs
+  from agreed, (select array_agg(job order by place, position) as jobs from picked) as p
+  where jobs is not null
+), undigested as (
+  delete from dedupe d
+  using job j
+  where j.id = any(array(select job from picked, agreed))
+    and d.queue = j.queue
+    and d.digest = j.digest
+    and d.job = j.id
+)
+select
+  j.id,
+  j.queue,
+  j.pushed,
+  j.params,
+  case
+    when j.tries is null
+      and j.digest is null
+      and j.root_key is null
+      and j.headers is null
+      and j.position is null
+      and j.failures = 0
+      and j.expiries = 0
+      and j.error is null
+    then null
+    else json_build_array(
+      j.tries,
+      encode(j.digest, 'hex'),
+      j.root_key,
+      j.root_time,
+      (select time from root where root.queue = j.queue and root.key = j.root_key),
+      j.headers,
+      j.failures,
+      j.expiries,
+      j.error
+    )::text
+  end,
+  p.position
+from agreed
+cross join picked p
+cross join lateral (select * from job where id = p.job offset 0) as j
+order by p.place, p.position;
