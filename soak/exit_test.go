@@ -62,8 +62,8 @@ func TestTenKills(t *testing.T) {
 	const kills = 10
 	started := int64(0)
 	for range kills {
-		if n := backlog(t, s.group); n < 4000 {
-			s.push(4000-n, func(_ int, j *note) { j.Takes = 2 * time.Millisecond })
+		if n := backlog(t, s.group); n < 2000 {
+			s.push(2000-n, func(_ int, j *note) { j.Takes = 2 * time.Millisecond })
 		}
 		r := s.start(0)
 		await(t, s.group, func(jobqueue.Counts) bool {

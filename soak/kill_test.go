@@ -86,6 +86,9 @@ func TestKills(t *testing.T) {
 	}
 	if counts[0].Abandoned > 0 {
 		t.Errorf("%v, want none abandoned", counts[0])
+		for e, err := range g.List(t.Context(), jobqueue.Filter{States: []jobqueue.State{jobqueue.Abandoned}}) {
+			t.Errorf("%d starts of %v, %v", seen[e.ID], e, err)
+		}
 	}
 	if extra := starts - pushed; extra > kills*(procs+settle) {
 		t.Errorf("%d extra starts, want at most %d for each kill", extra, procs+settle)
