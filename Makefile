@@ -1,11 +1,17 @@
-.PHONY: demo test check bench fuzz soak build
+.PHONY: demo server test check bench fuzz soak build
 
 # The main job on real input: a farm made of the Go source tree, in ./demo.
 demo:
 	go run ./examples/gofarm demo
 
-# Everything, with the race detector, in random order. Needs Go and a C compiler.
-test:
+# The tests of the PostgreSQL backend start a server of their own, unless
+# JOBQUEUE_TEST_POSTGRES names one. Where it is not installed Debian's package brings it.
+server:
+	@test -n "$$JOBQUEUE_TEST_POSTGRES" || command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql; }
+
+# Everything, with the race detector, in random order. Needs Go, a C compiler and PostgreSQL.
+test: server
 	go test -race -shuffle=on ./...
 
 check: test
@@ -14,7 +20,7 @@ check: test
 	go tool -modfile=tools/go.mod staticcheck ./...
 	go mod tidy -diff
 
-bench:
+bench: server
 	go test -run '^$$' -bench . ./...
 
 # Real processes against one store, for a minute, with limits on how long anyone may wait.
@@ -25,11 +31,12 @@ soak:
 # How long each fuzz target runs.
 FUZZTIME = 30s
 
-fuzz:
+fuzz: server
 	go test -run '^$$' -fuzz FuzzParamsDigest -fuzzminimizetime 5x -fuzztime $(FUZZTIME) .
 	go test -run '^$$' -fuzz FuzzConfig -fuzzminimizetime 5x -fuzztime $(FUZZTIME) ./config
 	go test -run '^$$' -fuzz FuzzJSONLines -fuzzminimizetime 5x -fuzztime $(FUZZTIME) ./cli
 	go test -run '^$$' -fuzz FuzzBackend -fuzzminimizetime 5x -fuzztime $(FUZZTIME) ./queuedb/sqlite
+	go test -run '^$$' -fuzz FuzzBackend -fuzzminimizetime 5x -fuzztime $(FUZZTIME) ./queuedb/postgres
 
 # The commands, in ./bin.
 build:

@@ -8,13 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/wikifarm/jobqueue/config"
-	"github.com/wikifarm/jobqueue/queuedb/sqlite"
 )
 
 func (e *env) migrate() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "migrate",
-		Short: "Bring the files of the farm to the format of this program",
+		Short: "Bring the databases of the farm to the format of this program",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usagef("unknown argument %q of migrate, it must be up, status or print", args[0])
@@ -25,44 +24,44 @@ func (e *env) migrate() *cobra.Command {
 	}
 	c.AddCommand(
 		&cobra.Command{
-			Use: "up", Short: "Migrate every SQLite file of the farm, and make those that do not exist", Args: noArgs,
-			RunE: e.files(true, func(ctx context.Context, w io.Writer, name, path string) error {
-				if err := sqlite.Migrate(ctx, path); err != nil {
+			Use: "up", Short: "Migrate every database of the farm, and make the files, schemas and tables that do not exist", Args: noArgs,
+			RunE: e.databases(true, func(ctx context.Context, w io.Writer, d config.Database) error {
+				if err := d.Migrate(ctx); err != nil {
 					return err
 				}
-				return printStatus(ctx, w, name, path)
+				return printStatus(ctx, w, d)
 			}),
 		},
 		&cobra.Command{
-			Use: "status", Short: "Show the formats of the farm's files and of this program", Args: noArgs,
-			RunE: e.files(false, printStatus),
+			Use: "status", Short: "Show the formats of the farm's databases and of this program", Args: noArgs,
+			RunE: e.databases(false, printStatus),
 		},
 		&cobra.Command{
 			Use: "print", Short: "Print the statements of every migration", Args: noArgs,
-			RunE: func(c *cobra.Command, _ []string) error { return printMigrations(c.OutOrStdout()) },
+			RunE: e.printMigrations,
 		},
 	)
 	return c
 }
 
-// files makes a cobra RunE of what is to be done to each SQLite file of the farm.
-func (e *env) files(create bool, do func(ctx context.Context, w io.Writer, name, path string) error) func(*cobra.Command, []string) error {
+// databases makes a cobra RunE of what is to be done to each database of the farm.
+func (e *env) databases(create bool, do func(context.Context, io.Writer, config.Database) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, _ []string) error {
 		farm, err := e.farm(create)
 		if err != nil {
 			return err
 		}
-		return farm.Files(func(f config.File) error {
-			if err := do(c.Context(), c.OutOrStdout(), f.Name, f.Path); err != nil {
-				return openStatus(f.Explain(err))
+		return farm.Databases(func(d config.Database) error {
+			if err := do(c.Context(), c.OutOrStdout(), d); err != nil {
+				return openStatus(err)
 			}
 			return nil
 		})
 	}
 }
 
-func printStatus(ctx context.Context, w io.Writer, name, path string) error {
-	st, err := sqlite.MigrationStatus(ctx, path)
+func printStatus(ctx context.Context, w io.Writer, d config.Database) error {
+	st, err := d.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -72,18 +71,30 @@ func printStatus(ctx context.Context, w io.Writer, name, path string) error {
 		fits = "new"
 	case st.Oldest > st.Newest:
 		fits = "needs a newer program"
-	case st.Pending() > 0:
-		fits = fmt.Sprintf("%d migrations pending", st.Pending())
+	case st.Format < st.Newest:
+		fits = fmt.Sprintf("%d migrations pending", st.Newest-st.Format)
 	}
-	_, err = fmt.Fprintf(w, "%s: format %d, this program %d: %s\n", name, st.Format, st.Newest, fits)
+	_, err = fmt.Fprintf(w, "%s: format %d, this program %d: %s\n", d.Name, st.Format, st.Newest, fits)
 	return err
 }
 
-func printMigrations(w io.Writer) error {
-	for _, m := range sqlite.Migrations() {
-		if _, err := fmt.Fprintf(w, "-- to format %d\n%s\n", m.Format, strings.TrimSpace(m.SQL)); err != nil {
-			return err
-		}
+// printMigrations prints those of every kind of database that the farm has.
+func (e *env) printMigrations(c *cobra.Command, _ []string) error {
+	farm, err := e.farm(true)
+	if err != nil {
+		return err
 	}
-	return nil
+	seen := map[string]bool{}
+	return farm.Databases(func(d config.Database) error {
+		if seen[d.Kind] {
+			return nil
+		}
+		seen[d.Kind] = true
+		for _, m := range d.Migrations() {
+			if _, err := fmt.Fprintf(c.OutOrStdout(), "-- %s, to format %d\n%s\n", d.Kind, m.Format, strings.TrimSpace(m.SQL)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/cli"
+	"github.com/wikifarm/jobqueue/queuedb/postgres/pgtest"
 	"github.com/wikifarm/jobqueue/runner"
 )
 
@@ -45,6 +46,32 @@ func TestScript(t *testing.T) {
 			"exits": exits,
 			"ids":   ids,
 		},
+	})
+}
+
+// The commands with a database of their own.
+func TestPostgres(t *testing.T) {
+	server, err := pgtest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/postgres",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			schema, drop := server.Schema()
+			e.Defer(func() { drop() })
+			e.Setenv("GORACE", "atexit_sleep_ms=0")
+			e.Setenv("PG_URL", server.URL)
+			e.Setenv("SCHEMA", schema)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits},
 	})
 }
 

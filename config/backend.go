@@ -6,19 +6,25 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/url"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/queuedb/postgres"
 	"github.com/wikifarm/jobqueue/queuedb/sqlite"
 	"github.com/wikifarm/jobqueue/queuememory"
 )
 
 // A backend is one entry of backends.
 type backend struct {
-	kind string
-	path value // sqlite
+	kind     string
+	path     value // sqlite
+	url      value // postgres, as what follows
+	schema   string
+	password string // the file that holds it
 }
 
 // kinds opens a backend of each kind, and returns how to close it.
@@ -33,6 +39,45 @@ var kinds = map[string]func(context.Context, backend) (jobqueue.Backend, io.Clos
 		}
 		return b, b, nil
 	},
+	"postgres": func(ctx context.Context, conf backend) (jobqueue.Backend, io.Closer, error) {
+		o, err := conf.options()
+		if err != nil {
+			return nil, nil, err
+		}
+		b, err := postgres.Open(ctx, conf.url.text, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		return b, b, nil
+	},
+}
+
+// options reads the password, which may have changed since the farm file was read.
+func (b backend) options() (*postgres.Options, error) {
+	o := &postgres.Options{Schema: b.schema}
+	if b.password == "" {
+		return o, nil
+	}
+	text, err := os.ReadFile(b.password)
+	if err != nil {
+		return nil, fmt.Errorf("%w: passwordFile: %w", jobqueue.ErrInvalid, err)
+	}
+	if o.Password = strings.TrimRight(string(text), "\r\n"); o.Password == "" {
+		return nil, fmt.Errorf("%w: passwordFile: %s is empty", jobqueue.ErrInvalid, b.password)
+	}
+	return o, nil
+}
+
+// checkURL refuses a password that stands in the farm file.
+func (r *reader) checkURL(n ast.Node, what string, v value) {
+	if u, err := url.Parse(v.written); err == nil && u.User != nil {
+		if p, ok := u.User.Password(); ok && !strings.Contains(p, "${") {
+			r.fail(n, "%s must not have a password; put it into a file and name that in passwordFile", what)
+		}
+	}
+	if err := postgres.CheckURL(v.text); err != nil {
+		r.fail(n, "%s must be like postgres://user@host/database", what)
+	}
 }
 
 func (f *Farm) readBackend(r *reader, name string, at, n ast.Node) {
@@ -41,7 +86,7 @@ func (f *Farm) readBackend(r *reader, name string, at, n ast.Node) {
 		r.fail(at, "backends: the name %q must not be empty or have colons or spaces", name)
 	}
 	var b backend
-	var kind, path ast.Node
+	var kind, path, server ast.Node
 	r.section(n, what, section{
 		"kind": func(n ast.Node) {
 			kind = n
@@ -57,14 +102,40 @@ func (f *Farm) readBackend(r *reader, name string, at, n ast.Node) {
 				b.path = value{r.absolute(v.text), v.written}
 			}
 		},
+		"url": func(n ast.Node) {
+			server = n
+			if v, ok := r.text(n, what+".url"); ok {
+				b.url = v
+				r.checkURL(n, what+".url", v)
+			}
+		},
+		"schema": func(n ast.Node) {
+			server = n
+			if v, ok := r.text(n, what+".schema"); ok {
+				b.schema = v.text
+				if err := postgres.CheckSchema(v.text); err != nil {
+					r.fail(n, "%s.schema: %v", what, err)
+				}
+			}
+		},
+		"passwordFile": func(n ast.Node) {
+			server = n
+			if v, ok := r.text(n, what+".passwordFile"); ok {
+				b.password = r.absolute(v.text)
+			}
+		},
 	})
 	switch {
 	case kind == nil:
 		r.fail(at, "%s.kind is missing, it must be %s", what, strings.Join(slices.Sorted(maps.Keys(kinds)), " or "))
 	case b.kind == "sqlite" && path == nil:
 		r.fail(at, "%s.path is missing, it is the file to keep the jobs in", what)
-	case b.kind == "memory" && path != nil:
-		r.fail(path, "%s: kind memory takes no path", what)
+	case b.kind == "postgres" && b.url.text == "":
+		r.fail(at, "%s.url is missing, such as postgres://user@host/database", what)
+	case (b.kind == "memory" || b.kind == "postgres") && path != nil:
+		r.fail(path, "%s: kind %s takes no path", what, b.kind)
+	case (b.kind == "memory" || b.kind == "sqlite") && server != nil:
+		r.fail(server, "%s: kind %s takes no url, schema or passwordFile", what, b.kind)
 	}
 	for other, o := range f.backends {
 		if b.path.text != "" && o.path.text == b.path.text {
@@ -99,7 +170,7 @@ func (f *Farm) Open(ctx context.Context, reg *jobqueue.Registry) (*Queues, error
 		b, closer, err := kinds[conf.kind](ctx, conf)
 		if err != nil {
 			q.Close()
-			return nil, &backendError{name, conf.path, err}
+			return nil, &backendError{name, conf.place(), err}
 		}
 		byName[name] = b
 		q.Stores = append(q.Stores, Store{name, b})
@@ -142,7 +213,6 @@ func (q *Queues) Close() error {
 type File struct {
 	Name string // of the backend
 	Path string // may hold what came from the environment; not to be shown
-	path value
 }
 
 // Files calls each for every SQLite file of the farm, sorted by name, until it returns an error.
@@ -150,7 +220,7 @@ type File struct {
 func (f *Farm) Files(each func(File) error) error {
 	for _, name := range slices.Sorted(maps.Keys(f.backends)) {
 		if b := f.backends[name]; b.kind == "sqlite" {
-			if err := each(File{name, b.path.text, b.path}); err != nil {
+			if err := each(File{name, b.path.text}); err != nil {
 				return err
 			}
 		}
@@ -158,9 +228,13 @@ func (f *Farm) Files(each func(File) error) error {
 	return nil
 }
 
-// Explain returns err, which is about the file, with the name of the backend and without
-// what came from the environment.
-func (f File) Explain(err error) error { return &backendError{f.Name, f.path, err} }
+// place is what may be shown of where the jobs are.
+func (b backend) place() value {
+	if b.kind == "postgres" {
+		return b.url
+	}
+	return b.path
+}
 
 // A backendError shows a path as the farm file has it, since what came from
 // the environment may be secret.

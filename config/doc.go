@@ -19,7 +19,7 @@
 //	domains      list of the domains; without one any domain is allowed
 //	domainsFile  file with a domain a line, # begins a comment; see Farm.Domains
 //	readOnly     a reason, which refuses push, pop, delete and requeue
-//	backends     name: kind (sqlite with path; memory)
+//	backends     name: kind (sqlite with path; postgres with url, schema, passwordFile; memory)
 //	default      what holds for every type
 //	types        type: what holds for this one, over default
 //

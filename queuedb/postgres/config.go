@@ -18,7 +18,8 @@ const DefaultSchema = "jobqueue"
 
 // Options of [Open], [Migrate] and [MigrationStatus]. The zero value and nil mean the defaults.
 type Options struct {
-	Schema string // where the tables are; "" is [DefaultSchema]
+	Schema   string // where the tables are; "" is [DefaultSchema]
+	Password string // instead of any that the URL, the environment or a file has; "" is none
 
 	// Relaxed commits without waiting for the disk of the server. A crash of
 	// the program still loses nothing; a crash of the server may lose the last
@@ -49,7 +50,7 @@ func newConfig(url string, o *Options) (*config, error) {
 	if c.schema == "" {
 		c.schema = DefaultSchema
 	}
-	if err := checkSchema(c.schema); err != nil {
+	if err := CheckSchema(c.schema); err != nil {
 		return nil, err
 	}
 	var err error
@@ -57,8 +58,14 @@ func newConfig(url string, o *Options) (*config, error) {
 		// The error of the driver quotes the URL without its password.
 		return nil, fmt.Errorf("%w: url: %w", jobqueue.ErrInvalid, err)
 	}
+	if o.Password != "" {
+		c.ConnConfig.Password = o.Password
+	}
 	c.where = c.Database + " at " + c.Host
 	if !strings.HasPrefix(c.Host, "/") {
+		if o.Password != "" {
+			c.ConnConfig.Password = o.Password
+		}
 		c.where = c.Database + " at " + net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port)))
 	}
 	if c.ConnectTimeout == 0 {
@@ -92,9 +99,19 @@ func newConfig(url string, o *Options) (*config, error) {
 
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
+// CheckURL returns an [jobqueue.ErrInvalid] unless url can be that of a database.
+func CheckURL(url string) error {
+	_, err := newConfig(url, nil)
+	return err
+}
+
 // dial opens a connection.
 func (c *config) dial(ctx context.Context) (*conn, error) {
 	k, err := pgx.ConnectConfig(ctx, c.ConnConfig)
+	if err != nil && code(err) == "" && ctx.Err() == nil {
+		// The driver writes a line for each address.
+		return nil, fmt.Errorf("%w: %s", jobqueue.ErrUnavailable, strings.Join(strings.Fields(err.Error()), " "))
+	}
 	if err != nil {
 		return nil, c.classify(ctx, err)
 	}

@@ -77,8 +77,8 @@ func gone(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, context.Cause(ctx))
 }
 
-// checkSchema returns an error unless name can be that of a schema.
-func checkSchema(name string) error {
+// CheckSchema returns an [jobqueue.ErrInvalid] unless name can be that of a schema.
+func CheckSchema(name string) error {
 	if name == "" || len(name) > 63 || strings.ContainsRune(name, 0) || strings.HasPrefix(name, "pg_") {
 		return fmt.Errorf("%w: schema %q is not 1 to 63 bytes that do not begin with pg_", jobqueue.ErrInvalid, name)
 	}
