@@ -177,14 +177,15 @@ func (p *pushing) readTwins(ids Numbers) error {
 	}, ids)
 }
 
-// holdTwins keeps the waiting jobs that take something over from being claimed meanwhile.
+// holdTwins keeps the waiting jobs that take something over from being claimed
+// meanwhile, or all that have duplicates here.
 func (p *pushing) holdTwins() error {
 	if p.Exclusive() {
 		return nil
 	}
 	var ids Numbers
 	for i, id := range p.twin {
-		if s := p.waiting[id]; s != nil && s.changes(p.release[i], p.root[i]) {
+		if s := p.waiting[id]; s != nil && (p.keeps || s.changes(p.release[i], p.root[i])) {
 			ids = append(ids, id)
 		}
 	}

@@ -19,15 +19,9 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 	if len(records) == 0 {
 		return jobqueue.Pushed{}, nil
 	}
-	headers := make([]string, len(records))
-	for i := range records {
-		if len(records[i].Headers) > 0 {
-			text, err := json.Marshal(records[i].Headers)
-			if err != nil {
-				return nil, fmt.Errorf("%w: headers: %w", jobqueue.ErrInvalid, err)
-			}
-			headers[i] = string(text)
-		}
+	headers, err := headersOf(records)
+	if err != nil {
+		return nil, err
 	}
 	c := &pushCall{ctx: ctx, id: id, records: records, headers: headers}
 	b.line.push(b, c)
@@ -35,6 +29,22 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 		return nil, c.err
 	}
 	return c.answer.pushed(), nil
+}
+
+// headersOf returns the headers of each record as they are stored.
+func headersOf(records []jobqueue.Record) ([]string, error) {
+	headers := make([]string, len(records))
+	for i := range records {
+		if len(records[i].Headers) == 0 {
+			continue
+		}
+		text, err := json.Marshal(records[i].Headers)
+		if err != nil {
+			return nil, fmt.Errorf("%w: headers: %w", jobqueue.ErrInvalid, err)
+		}
+		headers[i] = string(text)
+	}
+	return headers, nil
 }
 
 // pushAll does pushes in one transaction. Their ids differ.
@@ -73,6 +83,7 @@ type pushing struct {
 	tx
 	records []jobqueue.Record
 	headers []string
+	keeps   bool // no job that has a duplicate here is claimed before the commit
 
 	first   int64
 	queue   []int64          // by place

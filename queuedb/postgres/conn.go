@@ -5,8 +5,10 @@ import (
 	"context"
 	"embed"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,6 +44,11 @@ type conn struct {
 	config *config
 }
 
+// A sender is a connection, or a transaction of the driver.
+type sender interface {
+	SendBatch(context.Context, *pgx.Batch) pgx.BatchResults
+}
+
 // How transactions begin.
 const (
 	beginWrite = "begin isolation level read committed"
@@ -55,12 +62,19 @@ const clock = `select
   (select oldest from meta),
   set_config('statement_timeout', $1, true)`
 
+// clockAlone is clock for a transaction that has bounds of its own.
+const clockAlone = `select
+  (extract(epoch from clock_timestamp()) * 1000000)::bigint,
+  (select oldest from meta),
+  current_setting('statement_timeout')`
+
 // A tx is a transaction on a connection. It begins with the first statement whose answer is needed.
 // Until then, and from then on, statements without an answer wait and go to the server with the next one that has one, or with the commit.
 type tx struct {
-	*conn
+	sender   sender
+	config   *config
 	ctx      context.Context
-	begin    string // how it begins
+	begin    string // how it begins; "" is a transaction that has begun, of somebody else
 	begun    bool
 	at       int64
 	outdated error // why this program may not use the tables any more
@@ -158,9 +172,15 @@ func (t *tx) flush(text string, row func(queuedb.Scan) error, args []any) (n int
 	}
 	first := &pgx.Batch{}
 	if !t.begun {
-		first.Queue(t.begin)
-		deadline, _ := t.ctx.Deadline()
-		first.Queue(clock, millis(max(time.Millisecond, time.Until(deadline))))
+		if t.begin != "" {
+			first.Queue(t.begin)
+		}
+		deadline, bounded := t.ctx.Deadline()
+		if t.begin == "" || !bounded {
+			first.Queue(clockAlone)
+		} else {
+			first.Queue(clock, millis(max(time.Millisecond, time.Until(deadline))))
+		}
 	}
 	unread := len(first.QueuedQueries)
 	waits := t.waits.QueuedQueries
@@ -171,9 +191,11 @@ func (t *tx) flush(text string, row func(queuedb.Scan) error, args []any) (n int
 	if first.Len() == 0 {
 		return 0, nil
 	}
-	results := t.SendBatch(t.ctx, first)
+	results := t.sender.SendBatch(t.ctx, first)
 	if unread > 0 {
-		_, err = results.Exec()
+		if t.begin != "" {
+			_, err = results.Exec()
+		}
 		if err == nil {
 			err = t.read(results)
 		}
@@ -244,6 +266,12 @@ func scan(rows pgx.Rows, dest []any) error {
 	for i, d := range dest {
 		ok := true
 		oid, v := fields[i].DataTypeOID, raw[i]
+		if fields[i].Format == pgx.TextFormatCode {
+			var err error
+			if v, err = binaryOf(oid, v); err != nil {
+				return fmt.Errorf("column %d: %w", i+1, err)
+			}
+		}
 		switch d := d.(type) {
 		case *int64:
 			*d, ok = number(oid, v)
@@ -267,6 +295,27 @@ func scan(rows pgx.Rows, dest []any) error {
 		}
 	}
 	return nil
+}
+
+// binaryOf turns a column in the format of text, which connections of others may
+// ask for, into the one that this package asks for.
+func binaryOf(oid uint32, v []byte) (b []byte, err error) {
+	if v == nil {
+		return nil, nil
+	}
+	switch oid {
+	case pgtype.TextOID:
+		return v, nil
+	case pgtype.Int8OID, pgtype.Int4OID:
+		n, err := strconv.ParseInt(string(v), 10, 64)
+		if oid == pgtype.Int4OID {
+			return binary.BigEndian.AppendUint32(nil, uint32(n)), err
+		}
+		return binary.BigEndian.AppendUint64(nil, uint64(n)), err
+	case pgtype.ByteaOID:
+		return hex.DecodeString(strings.TrimPrefix(string(v), `\x`))
+	}
+	return nil, fmt.Errorf("type %d as text", oid)
 }
 
 func number(oid uint32, v []byte) (n int64, ok bool) {

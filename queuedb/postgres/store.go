@@ -150,18 +150,18 @@ func (s *store) once(ctx context.Context, line chan *conn, begin string, fn func
 		return err, false
 	}
 	defer func() { put(line, c) }()
-	t := &tx{conn: c, ctx: ctx, begin: begin}
-	err = t.run(fn)
+	t := &tx{sender: c, config: s.config, ctx: ctx, begin: begin}
+	err = c.run(t, fn)
 	return err, err != nil && c.IsClosed() && !t.ending && ctx.Err() == nil
 }
 
 // run runs fn and ends the transaction.
-func (t *tx) run(fn func(queuedb.Tx) error) (err error) {
+func (c *conn) run(t *tx, fn func(queuedb.Tx) error) (err error) {
 	done := false
 	defer func() {
 		if !done {
 			// fn panics; whoever recovers must not find an open transaction.
-			t.rollback()
+			c.rollback(t.ctx)
 		}
 	}()
 	err = fn(t)
@@ -172,11 +172,13 @@ func (t *tx) run(fn func(queuedb.Tx) error) (err error) {
 	if err == nil {
 		err = t.outdated
 	}
-	if err != nil {
-		t.rollback()
-		return err
+	if err == nil {
+		err = t.commit()
 	}
-	return t.commit()
+	if err != nil {
+		c.rollback(t.ctx)
+	}
+	return err
 }
 
 func (t *tx) commit() error {
@@ -186,24 +188,18 @@ func (t *tx) commit() error {
 	t.waits.Queue("commit")
 	t.ending = true
 	_, err := t.flush("", nil, nil)
-	if err == nil {
-		err = t.outdated
-	}
-	if err != nil {
-		t.rollback()
-	}
 	return err
 }
 
 // rollback undoes what the transaction did. Where the server cannot be told, the connection is closed, and it finds out.
-func (t *tx) rollback() {
-	if t.IsClosed() || t.PgConn().TxStatus() == 'I' {
+func (c *conn) rollback(ctx context.Context) {
+	if c.IsClosed() || c.PgConn().TxStatus() == 'I' {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	if _, err := t.PgConn().Exec(ctx, "rollback").ReadAll(); err != nil {
-		t.Close(ctx)
+	if _, err := c.PgConn().Exec(ctx, "rollback").ReadAll(); err != nil {
+		c.Close(ctx)
 	}
 }
 
