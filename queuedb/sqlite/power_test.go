@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"database/sql"
 	"encoding/binary"
 	"fmt"
@@ -153,13 +154,13 @@ func commits(log []byte) (ends []int) {
 // TestPowerLoss cuts the log of a file wherever a machine may have stopped writing it:
 // what is left is the file as it was after some commit, whole, and it goes on from there.
 func TestPowerLoss(t *testing.T) {
-	seed, cuts := uint64(time.Now().UnixNano()), 80
+	seed, calls, cuts := uint64(time.Now().UnixNano()), 80, 30
 	if _, asked := os.LookupEnv("SOAK"); asked {
-		cuts = 2000
+		calls, cuts = 150, 2000
 	}
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	h := newHistory(t, rnd, 150)
+	h := newHistory(t, rnd, calls)
 	path := filepath.Join(t.TempDir(), "jobs.db")
 	fewer := map[bool]int{}
 	for i := range cuts {
@@ -186,7 +187,8 @@ func TestPowerLoss(t *testing.T) {
 		// Moments are as many as commits; those of this log are the last ones.
 		kept := 0
 		for _, end := range ends {
-			if end <= cut {
+			// What came by chance where the cut was is as good.
+			if end <= len(log) && bytes.Equal(log[:end], m.log[:end]) {
 				kept++
 			}
 		}
@@ -216,7 +218,7 @@ func TestPowerLossInCheckpoint(t *testing.T) {
 		log := h.read(h.path + "-wal")
 		execute(t, h.db, "pragma wal_checkpoint(passive)")
 		after := h.read(h.path)
-		for range 10 {
+		for range 5 {
 			const page = 4096
 			db := append([]byte(nil), before...)
 			db = append(db, make([]byte, max(0, len(after)-len(before)))...)
