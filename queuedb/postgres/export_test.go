@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Statements are the texts of all statements by name.
@@ -23,4 +24,9 @@ func AddMigration(text string) (undo func()) {
 	before := migrations
 	migrations = append(Migrations(), Migration{Format: len(before) + 1, SQL: text})
 	return func() { migrations = before }
+}
+
+// Classify says what an error of the server with a code means.
+func (b *Backend) Classify(code string) error {
+	return b.store.config.classify(context.Background(), &pgconn.PgError{Code: code, Message: "test"})
 }
