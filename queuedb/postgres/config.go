@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 	"strings"
@@ -25,6 +26,8 @@ type Options struct {
 	// the program still loses nothing; a crash of the server may lose the last
 	// pushes and settlements, and runs jobs again.
 	Relaxed bool
+
+	Logger *slog.Logger // told once when runners cannot be woken; nil says nothing
 }
 
 // A config says how to connect.

@@ -79,6 +79,7 @@ type tx struct {
 	at       int64
 	outdated error // why this program may not use the tables any more
 	waits    pgx.Batch
+	numbers  bool  // it gave numbers to jobs
 	err      error // of a statement; nothing follows it
 	ending   bool  // the commit was sent
 }
@@ -119,6 +120,7 @@ func (t *tx) Query(statement string, row func(queuedb.Scan) error, args ...any) 
 	if err := arguments(args); err != nil {
 		return fmt.Errorf("%s: %w", statement, err)
 	}
+	t.numbers = t.numbers || statement == "number_reserve"
 	_, err := t.flush(text, row, args)
 	return err
 }

@@ -7,14 +7,18 @@ import (
 	"github.com/wikifarm/jobqueue/queuedb"
 )
 
-// A Backend is a [jobqueue.Backend] over the tables of one schema.
+// A Backend is a [jobqueue.Backend] and a [jobqueue.Waiter] over the tables of one schema.
 // Any number of processes may use them.
 type Backend struct {
 	*queuedb.Backend
 	store *store
+	watch *watch
 }
 
-var _ jobqueue.Backend = (*Backend)(nil)
+var (
+	_ jobqueue.Backend = (*Backend)(nil)
+	_ jobqueue.Waiter  = (*Backend)(nil)
+)
 
 // Open connects to the database that url names, which is a URL or a list of settings as libpq
 // takes them; what it does not say is taken from the environment variables of libpq, a password
@@ -40,8 +44,17 @@ func Open(ctx context.Context, url string, o *Options) (*Backend, error) {
 	s := newStore(c)
 	<-s.idle
 	s.idle <- k
-	return &Backend{queuedb.New(s, true), s}, nil
+	var told func(error)
+	if o != nil && o.Logger != nil {
+		told = func(err error) { o.Logger.Warn("store cannot wake runners", "store", c.where, "error", err) }
+	}
+	w := newWatch(s, told)
+	s.wrote = w.wrote
+	return &Backend{queuedb.New(s, true), s, w}, nil
 }
 
 // Close closes the connections after the calls that run. Calls that wait fail.
-func (b *Backend) Close() error { return b.store.close() }
+func (b *Backend) Close() error {
+	b.watch.end()
+	return b.store.close()
+}

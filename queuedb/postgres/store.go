@@ -12,7 +12,8 @@ import (
 	"github.com/wikifarm/jobqueue/queuedb"
 )
 
-// Connections is how many connections a backend uses at most. One of them is for Extend.
+// Connections is how many connections a backend uses at most. One of them is for
+// Extend, and one listens while somebody waits for work.
 const Connections = 4
 
 // Pauses before a transaction that met another one is repeated. They grow with each time.
@@ -31,13 +32,14 @@ type store struct {
 	config *config
 	urgent chan *conn // nil ones are not open
 	idle   chan *conn
+	wrote  func() // called after the commit of a transaction that gave numbers to jobs
 
 	closing sync.Once
 	closed  chan struct{}
 }
 
 func newStore(c *config) *store {
-	s := &store{config: c, urgent: make(chan *conn, 1), idle: make(chan *conn, Connections-1), closed: make(chan struct{})}
+	s := &store{config: c, urgent: make(chan *conn, 1), idle: make(chan *conn, Connections-2), closed: make(chan struct{})}
 	s.urgent <- nil
 	for range cap(s.idle) {
 		s.idle <- nil
@@ -152,6 +154,9 @@ func (s *store) once(ctx context.Context, line chan *conn, begin string, fn func
 	defer func() { put(line, c) }()
 	t := &tx{sender: c, config: s.config, ctx: ctx, begin: begin}
 	err = c.run(t, fn)
+	if err == nil && t.numbers {
+		s.wrote()
+	}
 	return err, err != nil && c.IsClosed() && !t.ending && ctx.Err() == nil
 }
 
@@ -201,6 +206,19 @@ func (c *conn) rollback(ctx context.Context) {
 	if _, err := c.PgConn().Exec(ctx, "rollback").ReadAll(); err != nil {
 		c.Close(ctx)
 	}
+}
+
+// exec runs a text in a transaction of its own.
+func (s *store) exec(ctx context.Context, text string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	c, err := s.take(ctx, s.idle)
+	if err != nil {
+		return err
+	}
+	defer func() { put(s.idle, c) }()
+	_, err = c.Exec(ctx, text, args...)
+	return s.config.classify(ctx, err)
 }
 
 // close closes the connections when they are idle.

@@ -1,0 +1,230 @@
+package postgres
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+const (
+	notifyPause  = 10 * time.Millisecond // between two notifications of one process
+	testEvery    = 30 * time.Second      // how often it is tested that they get through
+	testPatience = 5 * time.Second       // how long one takes at most
+	listenAgain  = time.Second           // after the connection was lost
+	silentAgain  = time.Minute           // after they did not get through
+)
+
+// A watch tells when work may have arrived. Every job that becomes ready or is delayed gets a
+// number, so whoever commits such a transaction notifies the others, not one by one and not in the
+// transaction, where all of the server's would wait for each other. A connection listens
+// while somebody waits. Where notifications do not get through, as behind a pooler that gives
+// connections to transactions, nobody is told anything, and callers look by themselves.
+type watch struct {
+	config  *config
+	channel string
+	told    func(error) // once, when notifications do not get through
+	send    func(context.Context, string) error
+	ctx     context.Context
+	close   context.CancelFunc
+	ended   sync.WaitGroup
+
+	mu       sync.Mutex
+	waiters  []chan struct{}
+	listens  bool
+	notifies bool
+	dirty    chan struct{} // holds one: others must be told
+}
+
+func newWatch(s *store, told func(error)) *watch {
+	h := fnv.New64a()
+	h.Write([]byte(s.config.schema))
+	w := &watch{config: s.config, channel: "jobqueue_" + hex.EncodeToString(h.Sum(nil)), told: told, dirty: make(chan struct{}, 1)}
+	w.ctx, w.close = context.WithCancel(context.Background())
+	w.send = func(ctx context.Context, payload string) error {
+		return s.exec(ctx, "select pg_notify($1, $2)", w.channel, payload)
+	}
+	return w
+}
+
+// Wait implements [jobqueue.Waiter]. It never names a queue. It does not see the
+// commit of a transaction with a [Backend.PushTx].
+func (b *Backend) Wait(ctx context.Context) ([]jobqueue.Name, error) {
+	woken, err := b.watch.add()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-woken:
+		return nil, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-b.watch.ctx.Done():
+		return nil, fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, errClosed)
+	}
+}
+
+func (w *watch) add() (<-chan struct{}, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ctx.Err() != nil {
+		return nil, fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, errClosed)
+	}
+	if !w.listens {
+		w.listens = true
+		w.ended.Go(w.listen)
+	}
+	c := make(chan struct{})
+	w.waiters = append(w.waiters, c)
+	return c, nil
+}
+
+func (w *watch) wake() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.waiters {
+		close(c)
+	}
+	w.waiters = nil
+}
+
+// wrote notes that this process has committed a transaction that gave numbers to jobs.
+func (w *watch) wrote() {
+	w.wake()
+	w.mu.Lock()
+	if !w.notifies && w.ctx.Err() == nil {
+		w.notifies = true
+		w.ended.Go(w.notify)
+	}
+	w.mu.Unlock()
+	select {
+	case w.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// notify tells the others, at most once in notifyPause.
+func (w *watch) notify() {
+	for {
+		select {
+		case <-w.dirty:
+		case <-w.ctx.Done():
+			return
+		}
+		// It is a hint: after an error they look by themselves.
+		w.send(w.ctx, "")
+		if !w.pause(notifyPause) {
+			return
+		}
+	}
+}
+
+// pause reports whether it went on until its end.
+func (w *watch) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-w.ctx.Done():
+		return false
+	}
+}
+
+// listen wakes those who wait when the others tell.
+func (w *watch) listen() {
+	told := false
+	for {
+		err := w.listenOnce()
+		if w.ctx.Err() != nil {
+			return
+		}
+		// What was told meanwhile is lost.
+		w.wake()
+		pause := listenAgain
+		if err == errSilent {
+			pause = silentAgain
+			if !told && w.told != nil {
+				w.told(err)
+			}
+			told = true
+		}
+		if !w.pause(pause/2 + rand.N(pause)) {
+			return
+		}
+	}
+}
+
+var errSilent = errors.New("notifications do not get through; runners look for work by themselves")
+
+// listenOnce listens on a connection of its own until that fails.
+func (w *watch) listenOnce() error {
+	c, err := w.config.dial(w.ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		c.Close(ctx)
+	}()
+	if _, err := c.Exec(w.ctx, "listen "+pgx.Identifier{w.channel}.Sanitize()); err != nil {
+		return err
+	}
+	w.wake() // What was told before is lost.
+	for n := 0; ; n++ {
+		if err := w.test(c, fmt.Sprintf("%d %d", c.PgConn().PID(), n)); err != nil {
+			return err
+		}
+		if err := w.hear(c, testEvery, ""); !pgconn.Timeout(err) {
+			return err
+		}
+	}
+}
+
+// test sends a notification over another connection and waits for it.
+func (w *watch) test(c *conn, payload string) error {
+	if err := w.send(w.ctx, payload); err != nil {
+		return err
+	}
+	err := w.hear(c, testPatience, payload)
+	if pgconn.Timeout(err) && w.ctx.Err() == nil {
+		return errSilent
+	}
+	return err
+}
+
+// hear wakes those who wait for each notification, until the one that it is told to wait for, if that is not "".
+func (w *watch) hear(c *conn, patience time.Duration, until string) error {
+	ctx, cancel := context.WithTimeout(w.ctx, patience)
+	defer cancel()
+	for {
+		n, err := c.WaitForNotification(ctx)
+		if err != nil {
+			return err
+		}
+		switch {
+		case n.Payload == "":
+			w.wake()
+		case n.Payload == until:
+			return nil
+		}
+	}
+}
+
+// end ends what runs in the background.
+func (w *watch) end() {
+	w.mu.Lock()
+	w.close()
+	w.mu.Unlock()
+	w.ended.Wait()
+}
