@@ -6,7 +6,7 @@
 // What a job carries is written once, in job; where it stands is a narrow row
 // in one of the tables beside it, or, while it is claimed, a number in the row of its Pop.
 //
-//	meta       the format; the last number given to a job or a place in line; the last sweep
+//	meta       the format; in SQLite also the last number given to a job or a place in line, and the last sweep
 //	queue      the name of each queue, and the number that stands for it elsewhere
 //	job        what was pushed, and how earlier attempts ended
 //	ready      queue and position to job: the line of each queue
