@@ -30,6 +30,6 @@
 //
 // # Round trips
 //
-// In the usual case Push takes three, Settle two (three when jobs are put back), Extend two,
+// In the usual case Push takes three, Settle two (three when jobs are put back), Extend three,
 // and Pop one; a Pop that sweeps, releases or comes up short takes about ten.
 package postgres

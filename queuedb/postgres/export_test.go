@@ -30,3 +30,13 @@ func AddMigration(text string) (undo func()) {
 func (b *Backend) Classify(code string) error {
 	return b.store.config.classify(context.Background(), &pgconn.PgError{Code: code, Message: "test"})
 }
+
+// OpenTraced is Open with a tracer of the driver.
+func OpenTraced(ctx context.Context, url string, o *Options, tracer pgx.QueryTracer) (*Backend, error) {
+	c, err := newConfig(url, o)
+	if err != nil {
+		return nil, err
+	}
+	c.Tracer = tracer
+	return open(ctx, c, o)
+}

@@ -29,6 +29,10 @@ func Open(ctx context.Context, url string, o *Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	return open(ctx, c, o)
+}
+
+func open(ctx context.Context, c *config, o *Options) (*Backend, error) {
 	k, err := c.dial(ctx)
 	if err != nil {
 		return nil, err
