@@ -177,6 +177,10 @@ func (k *lineWorker) ask(ctx context.Context, line []byte, id string) (result, e
 	case err != nil:
 		return nil, errNoAnswer
 	}
+	if k.answers.Buffered() > 0 {
+		// The next job would get the rest.
+		return nil, errors.New("the answer has more than one line")
+	}
 	var a answer
 	if err := json.Unmarshal(b, &a); err != nil {
 		return nil, fmt.Errorf("the answer %.200q is not as agreed: %w", bytes.TrimSpace(b), err)
@@ -215,6 +219,8 @@ func (a *answer) verdict(id string) (result, broken error) {
 	}
 	reason := errors.New(a.Error)
 	switch {
+	case a.OK && (a.Error != "" || a.Snooze != "" || a.Abandon):
+		return nil, errors.New("the program's answer is ok and something else")
 	case a.OK:
 		return nil, nil
 	case a.Snooze != "":

@@ -31,6 +31,9 @@ while read -r line; do
 	*status*) echo bad luck >&2; exit 75 ;;
 	*hang*) sleep 1000 ;;
 	*garbage*) echo 'PHP Warning: x' ;;
+	*twice*) echo "{\"id\":\"$id\",\"ok\":true}
+{\"id\":\"$id\",\"ok\":true}" ;;
+	*both*) echo "{\"id\":\"$id\",\"ok\":true,\"error\":\"no route\"}" ;;
 	*other*) echo '{"id":"other","ok":true}' ;;
 	*neither*) echo "{\"id\":\"$id\"}" ;;
 	*flood*) head -c 1000000 /dev/zero | tr '\0' x; echo ;;
@@ -126,6 +129,8 @@ func TestLinesAnswers(t *testing.T) {
 		{"exit", jobqueue.ActionRetry, time.Minute, "the program ended without an answer", true},
 		{"garbage", jobqueue.ActionRetry, time.Minute, `the answer "PHP Warning: x" is not as agreed`, true},
 		{"other", jobqueue.ActionRetry, time.Minute, `the program answered for job "other", not "`, true},
+		{"twice", jobqueue.ActionRetry, time.Minute, "the answer has more than one line", true},
+		{"both", jobqueue.ActionRetry, time.Minute, "the program's answer is ok and something else", true},
 		{"neither", jobqueue.ActionRetry, time.Minute, "the program's answer has neither ok nor error nor snooze", true},
 		{"soon", jobqueue.ActionRetry, time.Minute, `the program's answer: time: invalid duration "soon"`, true},
 		{"flood", jobqueue.ActionRetry, time.Minute, "the answer has more than 65536 bytes", true},
