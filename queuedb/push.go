@@ -55,9 +55,9 @@ func (b *Backend) pushAll(ctx context.Context, calls ...*pushCall) error {
 		if err != nil || len(fresh) == 0 {
 			return err
 		}
-		p := pushing{tx: t, records: fresh[0].records, headers: fresh[0].headers}
+		p := pushing{tx: t, records: slices.Clip(fresh[0].records), headers: slices.Clip(fresh[0].headers)}
 		for _, c := range fresh[1:] {
-			p.records, p.headers = append(slices.Clip(p.records), c.records...), append(slices.Clip(p.headers), c.headers...)
+			p.records, p.headers = append(p.records, c.records...), append(p.headers, c.headers...)
 		}
 		if queues, err = b.addQueues(t, p.names()); err != nil {
 			return err

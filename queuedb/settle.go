@@ -166,6 +166,7 @@ func (b *Backend) Extend(ctx context.Context, ttl time.Duration, tokens ...uuid.
 	held := make(map[uuid.UUID]struct{}, len(tokens))
 	us := micros(ttl)
 	err = b.writeFirst(ctx, func(t tx) error {
+		clear(held)
 		return t.QueryEach("claim_extend", func(scan Scan) error {
 			var token []byte
 			if err := scan(&token); err != nil {
