@@ -85,6 +85,10 @@ func (f *runFlags) run(ctx context.Context, c *cobra.Command, s *session) error 
 	return f.verdict(res)
 }
 
+// echoTime is for how long the same signal is not a second one: timeout(1) sends its
+// signal to the process and then to the process group.
+const echoTime = 250 * time.Millisecond
+
 // onSignals returns a context that the first SIGINT, SIGTERM or SIGHUP ends, and a
 // channel that the second one closes. A third one ends the process.
 // A pipe that nobody reads any more is an error of the write, not the end of the process.
@@ -97,17 +101,24 @@ func onSignals(parent context.Context) (ctx context.Context, abort <-chan struct
 	pipes := make(chan os.Signal, 1)
 	signal.Notify(pipes, syscall.SIGPIPE)
 	go func() {
+		var first os.Signal
 		select {
-		case <-signals:
+		case first = <-signals:
 			cancel()
 		case <-done:
 			return
 		}
-		select {
-		case <-signals:
-			signal.Stop(signals)
-			close(second)
-		case <-done:
+		for at := time.Now(); ; {
+			select {
+			case again := <-signals:
+				if again == first && time.Since(at) < echoTime {
+					continue
+				}
+				signal.Stop(signals)
+				close(second)
+			case <-done:
+			}
+			return
 		}
 	}()
 	return ctx, second, func() {
