@@ -35,8 +35,9 @@ type Backend struct {
 	stopped atomic.Int64 // where the clock stands, in microseconds since 1970; 0 while it goes
 	offset  atomic.Int64 // microseconds
 
-	line   line
-	direct atomic.Int64 // claims of popDirect, since some were forgotten
+	line    line
+	direct  atomic.Int64 // claims of popDirect, since some were forgotten
+	reached reaches
 
 	ids   sync.Map // jobqueue.Name to int64
 	names sync.Map // int64 to jobqueue.Name

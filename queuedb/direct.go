@@ -35,11 +35,27 @@ func (b *Backend) popDirect(ctx context.Context, l jobqueue.Lease, wants []jobqu
 		return nil, nil
 	}
 	rows := make([]row, 0, min(total, 1000))
-	err := store.Direct(ctx, "pop", func(scan Scan) error {
-		rows = append(rows, row{})
-		var position int64
-		return rows[len(rows)-1].read(scan, &position)
-	}, l.Token[:], l.Owner, micros(l.TTL), queues, limits, make([]int64, len(queues)), total, b.stopped.Load(), b.offset.Load())
+	lasts := map[int64]int64{} // positions by queue
+	look := func(after []int64, final bool) error {
+		began := time.Now()
+		err := store.Direct(ctx, "pop", func(scan Scan) error {
+			rows = append(rows, row{})
+			var position int64
+			r := &rows[len(rows)-1]
+			err := r.read(scan, &position)
+			lasts[r.queue] = max(lasts[r.queue], position)
+			return err
+		}, l.Token[:], l.Owner, micros(l.TTL), queues, limits, after, total, b.stopped.Load(), b.offset.Load(), final)
+		if err == nil {
+			b.reached.looked(queues, after, began)
+		}
+		return err
+	}
+	after, final := b.reached.after(queues, started)
+	err := look(after, final)
+	if err == nil && len(rows) == 0 && !final {
+		err = look(b.reached.full(queues, started), true)
+	}
 	if errors.Is(err, ErrAgain) {
 		return nil, nil // The token is known, for example.
 	}
@@ -47,6 +63,7 @@ func (b *Backend) popDirect(ctx context.Context, l jobqueue.Lease, wants []jobqu
 		return nil, err
 	}
 	b.direct.Add(1)
+	b.noteReached(ctx, lasts)
 	claims, damaged := describe(rows, names, l.Token, started.Add(l.TTL))
 	if len(damaged) > 0 {
 		err = b.write(ctx, func(t tx) error { return t.abandonHeld(l.Token, damaged) })
@@ -55,6 +72,20 @@ func (b *Backend) popDirect(ctx context.Context, l jobqueue.Lease, wants []jobqu
 		return nil, err
 	}
 	return claims, nil
+}
+
+// noteReached notes which positions were claimed, and stores them now and then for those who come later.
+func (b *Backend) noteReached(ctx context.Context, lasts map[int64]int64) {
+	now := time.Now()
+	for queue, position := range lasts {
+		b.reached.claimed(queue, position, now)
+	}
+	queues, positions := b.reached.keep(now)
+	if len(queues) == 0 {
+		return
+	}
+	// Nothing depends on it.
+	b.write(ctx, func(t tx) error { return t.ExecEach("reached_put", queues, positions) })
 }
 
 // abandonHeld puts away jobs that cannot be read, out of the claim that holds them.

@@ -16,6 +16,7 @@
 //	claim      token to lease, jobs held and jobs settled: one row a Pop, the fence
 //	root       queue and root key to the newest root time
 //	push       push id to its answer
+//	reached    in PostgreSQL, how far each queue has been claimed, about
 //	jobs       a view of it all, for people
 //
 // A job that is in none of ready, later and abandoned is held by a claim.

@@ -180,7 +180,14 @@ func (p *popping) takeFrom(queues, limits []int64, place map[int64]int) error {
 		return nil
 	}
 	var taken, lasts []int64
-	err := p.QueryEach("ready_take", func(scan Scan) error {
+	statement, columns := "ready_take", []any{queues, limits}
+	var after []int64
+	if !p.Exclusive() {
+		after = p.b.reached.full(queues, time.Now())
+		statement, columns = "ready_take_after", append(columns, after)
+	}
+	began := time.Now()
+	err := p.QueryEach(statement, func(scan Scan) error {
 		var queue, position, job int64
 		if err := scan(&queue, &position, &job); err != nil {
 			return err
@@ -193,9 +200,16 @@ func (p *popping) takeFrom(queues, limits []int64, place map[int64]int) error {
 		lasts[len(lasts)-1] = position
 		p.picked[i] = append(p.picked[i], job)
 		return nil
-	}, queues, limits)
-	if err != nil || len(taken) == 0 {
+	}, columns...)
+	if err != nil {
 		return err
+	}
+	if !p.Exclusive() {
+		p.b.reached.looked(queues, after, began)
+		return nil
+	}
+	if len(taken) == 0 {
+		return nil
 	}
 	return p.ExecEach("ready_drop", taken, lasts)
 }

@@ -35,7 +35,7 @@ type Direct interface {
 
 // A Tx runs statements inside a transaction. It is not safe for concurrent use.
 //
-// Arguments are int64, string, []byte (nil is NULL), [Numbers] or [Runs].
+// Arguments are int64, bool, string, []byte (nil is NULL), [Numbers] or [Runs].
 // A NULL argument of any type is nil.
 type Tx interface {
 	// Exclusive reports whether no other Write runs at the same time.

@@ -151,7 +151,7 @@ func (t *tx) QueryEach(statement string, row func(queuedb.Scan) error, columns .
 func arguments(args []any) error {
 	for i, a := range args {
 		switch a := a.(type) {
-		case nil, int64, string, []int64, []string, [][]byte:
+		case nil, int64, bool, string, []int64, []string, [][]byte:
 		case []byte:
 			if a == nil {
 				args[i] = nil

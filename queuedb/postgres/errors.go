@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -27,6 +28,9 @@ const (
 	codeCancelled     = "57014"
 	codeText          = "22021"
 )
+
+// deadlineSlack is how much earlier than here the server may find that a deadline has passed.
+const deadlineSlack = 100 * time.Millisecond
 
 func code(err error) string {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
@@ -56,6 +60,10 @@ func (c *config) classify(ctx context.Context, err error) error {
 	if !ok {
 		return fmt.Errorf("%w: %s: %w", jobqueue.ErrUnavailable, c.where, err)
 	}
+	if at, bounded := ctx.Deadline(); bounded && e.Code == codeCancelled && time.Until(at) < deadlineSlack {
+		// The server keeps the deadline of the call as well, and was faster.
+		return fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, context.DeadlineExceeded)
+	}
 	switch class := e.Code[:min(2, len(e.Code))]; {
 	case e.Code == codeReadOnly:
 		return fmt.Errorf("%w: %s takes no writes: %s", jobqueue.ErrReadOnly, c.where, e.Message)
@@ -67,7 +75,7 @@ func (c *config) classify(ctx context.Context, err error) error {
 	case e.Code == codeText:
 		return fmt.Errorf("%w: text that PostgreSQL cannot store: %w", jobqueue.ErrInvalid, e)
 	case isConflict(err), e.Code == codeLockTimeout, e.Code == codeIdleTimeout,
-		class == "08", class == "53", class == "57", class == "58":
+		e.Code == codeCancelled, class == "08", class == "53", class == "57", class == "58":
 		return fmt.Errorf("%w: %s: %w", jobqueue.ErrUnavailable, c.where, e)
 	}
 	return fmt.Errorf("%s: %w", c.where, e)

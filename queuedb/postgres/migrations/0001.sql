@@ -66,6 +66,12 @@ create table ready (
   autovacuum_analyze_threshold = 1000, vacuum_truncate = off
 );
 
+-- reached says up to which position a queue was claimed, about: there may be jobs before it.
+create table reached (
+  queue bigint primary key,
+  position bigint not null
+) with (fillfactor = 50, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.1);
+
 create table later (
   job bigint primary key,
   queue bigint not null,

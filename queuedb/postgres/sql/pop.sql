@@ -1,8 +1,9 @@
 -- Claims the oldest ready jobs of queues and returns them as job_read does, by queue and in order. Nobody else gets them.
 -- It does nothing while a sweep is due, delayed jobs are due, the tables need a newer program, or
--- it would be short though a lease has ended.
--- $1 token, $2 owner, $3 ttl, $4 distinct queues, $5 how many of each at most, $6 the position of each to begin behind,
--- $7 how many in all at most, $8 the time if the clock is stopped or 0, $9 what to add to it
+-- it would be short though it may not, or though a lease has ended.
+-- $1 token, $2 owner, $3 ttl, $4 distinct queues, $5 how many of each at most, $6 the position of each to begin behind or
+-- less than 0 for the one that is known, $7 how many in all at most, $8 the time if the clock is stopped or 0, $9 what to
+-- add to it, $10 whether it may be short
 with clock as materialized (
   select coalesce(nullif($8::bigint, 0), (extract(epoch from clock_timestamp()) * 1000000)::bigint) + $9::bigint as now
 ), due as materialized (
@@ -11,10 +12,17 @@ with clock as materialized (
   where oldest <= 1
     and not exists (select 1 from later where release <= now)
     and (swept between now - 1000000 and now or not exists (select 1 from claim where expires is not null))
-), picked as materialized (
-  select t.place, r.position, r.job, r.ctid as tuple
+), wanted as materialized (
+  select
+    t.queue,
+    t.most,
+    case when t.after < 0 then coalesce((select position from reached where queue = t.queue), 0) else t.after end as after,
+    t.place
   from due
   cross join unnest($4::bigint[], $5::bigint[], $6::bigint[]) with ordinality as t (queue, most, after, place)
+), picked as materialized (
+  select t.place, r.position, r.job, r.ctid as tuple
+  from wanted t
   cross join lateral (
     select position, job, ctid
     from ready
@@ -28,7 +36,7 @@ with clock as materialized (
   select now
   from due
   where (select count(*) from picked) = $7::bigint
-    or not exists (select 1 from claim where expires <= now)
+    or $10::boolean and not exists (select 1 from claim where expires <= now)
 ), gone as (
   delete from ready
   where ctid = any(array(select tuple from picked, agreed))

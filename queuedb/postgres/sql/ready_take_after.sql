@@ -1,12 +1,13 @@
 -- Takes the oldest ready jobs out of queues and returns them, by queue and in order. Nobody else gets them.
--- $1 queues, $2 how many of each at most
+-- $1 queues, $2 how many of each at most, $3 the position of each to begin behind
 with picked as materialized (
   select t.place, t.queue, r.position, r.job, r.ctid as tuple
-  from unnest($1::bigint[], $2::bigint[]) with ordinality as t (queue, most, place)
+  from unnest($1::bigint[], $2::bigint[], $3::bigint[]) with ordinality as t (queue, most, after, place)
   cross join lateral (
     select position, job, ctid
     from ready
     where queue = t.queue
+      and position > t.after
     order by position
     limit t.most
     for update skip locked

@@ -1,1 +1,0 @@
--- Does nothing: ready_take deletes what it returns.

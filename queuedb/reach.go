@@ -1,0 +1,154 @@
+package queuedb
+
+import (
+	"sync"
+	"time"
+)
+
+// Positions only grow, so a queue is looked at from where it was claimed last: what was deleted
+// before costs nothing, even while the store cannot clean it up. A job may still come to
+// stand there, when its transaction commits late or the one that held it gives it up. So the look trails a
+// little, and now and then, and before a Pop answers short, it is a full one, as often as it is cheap.
+const (
+	reachTrail  = 30 * time.Millisecond // behind the last claim
+	reachStep   = 10 * time.Millisecond // between two positions that are remembered
+	reachKeep   = time.Second           // between two times that positions are stored
+	cheapLook   = 50 * time.Millisecond // a full look that is always allowed
+	lookShare   = 20                    // a dearer one is not, for so many times as long
+	lookSoonest = time.Second           // after one, a full look
+	lookLatest  = 30 * time.Second
+	stored      = -1 // the position that the store has
+)
+
+// reaches are up to where each queue was claimed last.
+type reaches struct {
+	mu     sync.Mutex
+	queues map[int64]*reach
+	kept   time.Time // when positions were stored
+}
+
+type reach struct {
+	marks []mark // the newest last
+	moved bool   // since positions were stored
+	full  time.Time
+	took  time.Duration // that look
+}
+
+// A mark is a position that was claimed, and when.
+type mark struct {
+	position int64
+	at       time.Time
+}
+
+// after returns the positions to look behind, 0 for a full look, and whether all looks are full ones or may not be.
+func (c *reaches) after(queues []int64, now time.Time) (after []int64, final bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	after, final = make([]int64, len(queues)), true
+	for i, q := range queues {
+		k := c.queues[q]
+		if k == nil {
+			after[i] = stored
+			final = false
+			continue
+		}
+		if now.Sub(k.full) >= min(max(lookSoonest, lookShare*k.took), lookLatest) {
+			continue
+		}
+		after[i] = k.trailing(now)
+		final = final && (after[i] == 0 || !k.mayLook(now))
+	}
+	return after, final
+}
+
+// full returns the positions to look behind when the answer would be short.
+func (c *reaches) full(queues []int64, now time.Time) []int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	after := make([]int64, len(queues))
+	for i, q := range queues {
+		if k := c.queues[q]; k != nil && !k.mayLook(now) {
+			after[i] = k.trailing(now)
+		}
+	}
+	return after
+}
+
+func (k *reach) mayLook(now time.Time) bool {
+	return k.took < cheapLook || now.Sub(k.full) >= lookShare*k.took
+}
+
+func (k *reach) trailing(now time.Time) (position int64) {
+	for _, m := range k.marks {
+		if now.Sub(m.at) >= reachTrail {
+			position = m.position
+		}
+	}
+	return position
+}
+
+// looked notes how long a look took that was full for some.
+func (c *reaches) looked(queues, after []int64, began time.Time) {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, q := range queues {
+		if after[i] == 0 {
+			k := c.at(q)
+			k.full, k.took = now, now.Sub(began)
+		} else if after[i] == stored {
+			c.at(q).full = now
+		}
+	}
+}
+
+func (c *reaches) at(queue int64) *reach {
+	if c.queues == nil {
+		c.queues = map[int64]*reach{}
+	}
+	k := c.queues[queue]
+	if k == nil {
+		k = new(reach)
+		c.queues[queue] = k
+	}
+	return k
+}
+
+// claimed notes the last position that was claimed of a queue.
+func (c *reaches) claimed(queue, position int64, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.at(queue)
+	n := len(k.marks)
+	if n > 0 && position <= k.marks[n-1].position {
+		return // It was found behind.
+	}
+	k.moved = true
+	if n > 1 && now.Sub(k.marks[n-2].at) < reachStep {
+		k.marks[n-1] = mark{position, now}
+		return
+	}
+	old := 0
+	for old+1 < n && now.Sub(k.marks[old+1].at) >= reachTrail {
+		old++
+	}
+	k.marks = append(k.marks[:0:0], k.marks[old:]...)
+	k.marks = append(k.marks, mark{position, now})
+}
+
+// keep returns the positions that are to be stored, if it is time for that.
+func (c *reaches) keep(now time.Time) (queues, positions []int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now.Sub(c.kept) < reachKeep {
+		return nil, nil
+	}
+	c.kept = now
+	for q, k := range c.queues {
+		if p := k.trailing(now); k.moved && p > 0 {
+			k.moved = false
+			queues, positions = append(queues, q), append(positions, p)
+		}
+	}
+	return queues, positions
+}
