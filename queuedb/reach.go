@@ -10,12 +10,12 @@ import (
 // stand there, when its transaction commits late or the one that held it gives it up. So the look trails a
 // little, and now and then, and before a Pop answers short, it is a full one, as often as it is cheap.
 const (
-	reachTrail  = 30 * time.Millisecond // behind the last claim
-	reachStep   = 10 * time.Millisecond // between two positions that are remembered
-	reachKeep   = time.Second           // between two times that positions are stored
-	cheapLook   = 50 * time.Millisecond // a full look that is always allowed
-	lookShare   = 20                    // a dearer one is not, for so many times as long
-	lookSoonest = time.Second           // after one, a full look
+	reachTrail  = 30 * time.Millisecond  // behind the last claim
+	reachStep   = 10 * time.Millisecond  // between two positions that are remembered
+	reachKeep   = time.Second            // between two times that positions are stored
+	cheapLook   = 500 * time.Millisecond // a full look that is always allowed
+	lookShare   = 20                     // a dearer one is not, for so many times as long
+	lookSoonest = time.Second            // after one, a full look
 	lookLatest  = 30 * time.Second
 	stored      = -1 // the position that the store has
 )

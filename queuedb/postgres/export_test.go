@@ -5,6 +5,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/wikifarm/jobqueue/queuedb"
 )
 
 // Statements are the texts of all statements by name.
@@ -39,4 +41,9 @@ func OpenTraced(ctx context.Context, url string, o *Options, tracer pgx.QueryTra
 	}
 	c.Tracer = tracer
 	return open(ctx, c, o)
+}
+
+// Write runs fn in a transaction.
+func (b *Backend) Write(ctx context.Context, fn func(queuedb.Tx) error) error {
+	return b.store.Write(ctx, false, fn)
 }

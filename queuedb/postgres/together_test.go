@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/queuedb"
 	"github.com/wikifarm/jobqueue/queuedb/postgres"
 )
 
@@ -322,5 +323,49 @@ func TestSettleTogether(t *testing.T) {
 		if _, err := all[0].Delete(t.Context(), jobqueue.Filter{}); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Transactions that wait for each other, and ones that ask to be run again, are repeated until they succeed.
+func TestDeadlock(t *testing.T) {
+	b := openSchema(t, &postgres.Options{Schema: newSchema(t)})
+	keys := []string{"a", "b"}
+	var runs [2]int
+	var both sync.WaitGroup
+	both.Add(2)
+	errs := make([]error, 2)
+	var wg sync.WaitGroup
+	for i := range 2 {
+		wg.Go(func() {
+			errs[i] = b.Write(t.Context(), func(tx queuedb.Tx) error {
+				runs[i]++
+				hold := func(k string) error {
+					_, err := tx.Count("value_put", k, []byte("x"), int64(1), int64(1), nil)
+					return err
+				}
+				if err := hold(keys[i]); err != nil {
+					return err
+				}
+				if runs[i] == 1 {
+					both.Done()
+					both.Wait()
+				}
+				return hold(keys[1-i])
+			})
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil || runs[0]+runs[1] != 3 {
+		t.Errorf("Write = %v after %d runs, want 3", err, runs)
+	}
+	again := 0
+	err := b.Write(t.Context(), func(queuedb.Tx) error {
+		if again++; again < 5 {
+			return queuedb.ErrAgain
+		}
+		return nil
+	})
+	if err != nil || again != 5 {
+		t.Errorf("Write = %v after %d runs, want 5", err, again)
 	}
 }
