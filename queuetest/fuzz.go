@@ -33,7 +33,7 @@ func FuzzBackend(f *testing.F, open func(testing.TB) jobqueue.Backend) {
 	} {
 		f.Add([]byte(h))
 	}
-	for seed := range uint64(20) {
+	for seed := range uint64(6) {
 		f.Add(randomHistory(seed))
 	}
 	f.Fuzz(func(t *testing.T, history []byte) {

@@ -154,7 +154,7 @@ func commits(log []byte) (ends []int) {
 // TestPowerLoss cuts the log of a file wherever a machine may have stopped writing it:
 // what is left is the file as it was after some commit, whole, and it goes on from there.
 func TestPowerLoss(t *testing.T) {
-	seed, calls, cuts := uint64(time.Now().UnixNano()), 80, 30
+	seed, calls, cuts := uint64(time.Now().UnixNano()), 60, 20
 	if _, asked := os.LookupEnv("SOAK"); asked {
 		calls, cuts = 150, 2000
 	}
@@ -212,7 +212,11 @@ func TestPowerLossInCheckpoint(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	path := filepath.Join(t.TempDir(), "jobs.db")
-	for range 2 {
+	rounds := 1
+	if _, asked := os.LookupEnv("SOAK"); asked {
+		rounds = 10
+	}
+	for range rounds {
 		h := newHistory(t, rnd, 40)
 		before := h.read(h.path)
 		log := h.read(h.path + "-wal")
