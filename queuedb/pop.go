@@ -59,6 +59,7 @@ type popping struct {
 	wants  []jobqueue.Want
 	queues found
 	picked []Numbers // by want
+	full   bool      // it would be short, so it looks at queues from their beginning
 }
 
 func (p *popping) run(l jobqueue.Lease, started time.Time) ([]*jobqueue.Claim, error) {
@@ -69,6 +70,9 @@ func (p *popping) run(l jobqueue.Lease, started time.Time) ([]*jobqueue.Claim, e
 		return nil, err
 	}
 	short, err := p.take()
+	if p.full = true; err == nil && short && !p.Exclusive() {
+		short, err = p.take()
+	}
 	for round, more := 0, true; err == nil && short && more && round < refillRounds; round++ {
 		var ready int
 		if ready, more, err = p.refill(round == 0); err == nil && ready > 0 {
@@ -183,7 +187,11 @@ func (p *popping) takeFrom(queues, limits []int64, place map[int64]int) error {
 	statement, columns := "ready_take", []any{queues, limits}
 	var after []int64
 	if !p.Exclusive() {
-		after = p.b.reached.full(queues, time.Now())
+		if p.full {
+			after = p.b.reached.full(queues, time.Now())
+		} else {
+			after, _ = p.b.reached.after(queues, time.Now())
+		}
 		statement, columns = "ready_take_after", append(columns, after)
 	}
 	began := time.Now()

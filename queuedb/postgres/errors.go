@@ -27,6 +27,8 @@ const (
 	codeIdleTimeout   = "25P03"
 	codeCancelled     = "57014"
 	codeText          = "22021"
+	codePlan          = "0A000" // of a statement whose tables have changed
+	codeUnprepared    = "26000" // a pooler has given the session to somebody else
 )
 
 // deadlineSlack is how much earlier than here the server may find that a deadline has passed.
@@ -39,10 +41,10 @@ func code(err error) string {
 	return ""
 }
 
-// isConflict reports whether a transaction failed because of another one, so that it may succeed when repeated.
+// isConflict reports whether a transaction failed because of others, so that it may succeed when repeated.
 func isConflict(err error) bool {
 	switch code(err) {
-	case codeUnique, codeSerialization, codeDeadlock:
+	case codeUnique, codeSerialization, codeDeadlock, codePlan, codeUnprepared:
 		return true
 	}
 	return false

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/queuedb"
 	"github.com/wikifarm/jobqueue/queuedb/postgres"
 	"github.com/wikifarm/jobqueue/queuedb/postgres/pgtest"
 )
@@ -208,7 +209,7 @@ func TestServerCrash(t *testing.T) {
 // When all connections are cut again and again no lease is lost.
 func TestTerminated(t *testing.T) {
 	schema := newSchema(t)
-	b, err := postgres.Open(t.Context(), server.URL+"&application_name="+schema, &postgres.Options{Schema: schema})
+	b, err := postgres.Open(t.Context(), with("application_name", schema), &postgres.Options{Schema: schema})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +277,7 @@ func TestErrorsReal(t *testing.T) {
 		admin.Exec(context.Background(), fmt.Sprintf("drop owned by %[1]s; drop role %[1]s", schema))
 	})
 	as := func(user string, o *postgres.Options) (*postgres.Backend, error) {
-		b, err := postgres.Open(t.Context(), server.URL+"&user="+user, o)
+		b, err := postgres.Open(t.Context(), with("user", user), o)
 		if err == nil {
 			t.Cleanup(func() { b.Close() })
 		}
@@ -350,4 +351,30 @@ func TestDamagedRow(t *testing.T) {
 		}
 	}
 	integrity(t, raw(t, schema))
+}
+
+// A session that has lost its prepared statements, as behind a pooler, prepares them anew.
+func TestUnprepared(t *testing.T) {
+	b := openSchema(t, &postgres.Options{Schema: newSchema(t)})
+	push(t, b, records(1)...)
+	postgres.Statements["test_deallocate"] = "deallocate all"
+	defer delete(postgres.Statements, "test_deallocate")
+	for range 3 {
+		done := false
+		err := b.Write(t.Context(), func(tx queuedb.Tx) error {
+			if done {
+				return nil
+			}
+			done = true
+			_, err := tx.Count("test_deallocate")
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		push(t, b, records(1)...)
+		if cs := pop(t, b, 1); len(cs) != 1 {
+			t.Fatalf("Pop = %d jobs, want one", len(cs))
+		}
+	}
 }

@@ -38,7 +38,7 @@ func TestHeldSnapshot(t *testing.T) {
 	c := raw(t, schema)
 	// pass lets batches through with a process of its own, and returns the buffers it touched for each job.
 	pass := func(batches, batch int) float64 {
-		b, err := postgres.Open(t.Context(), server.URL, o)
+		b, err := postgres.Open(t.Context(), with("application_name", schema), o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +59,7 @@ func TestHeldSnapshot(t *testing.T) {
 		var after int64
 		until(t, "end of the connections", func() bool {
 			var n int
-			err := c.QueryRow(t.Context(), "select count(*) from pg_stat_activity where application_name = 'jobqueue'").Scan(&n)
+			err := c.QueryRow(t.Context(), "select count(*) from pg_stat_activity where application_name = $1", schema).Scan(&n)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,12 +2,22 @@ package postgres_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/wikifarm/jobqueue/queuedb/postgres"
 )
+
+// with is the server's URL with a setting.
+func with(key, value string) string {
+	sign := "?"
+	if strings.Contains(server.URL, "?") {
+		sign = "&"
+	}
+	return server.URL + sign + key + "=" + value
+}
 
 // raw opens a connection to a schema with nothing but the driver.
 func raw(t testing.TB, schema string) *pgx.Conn {
