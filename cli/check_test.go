@@ -88,3 +88,20 @@ func TestCheckCannotNote(t *testing.T) {
 	}
 	checks(t, 2, "CRITICAL: the default backend cannot be written to: ")
 }
+
+// Nor does a process that writes and does not come to an end keep the check from its answer.
+func TestCheckHeldUp(t *testing.T) {
+	t.Chdir(t.TempDir())
+	abandon(t, 1)
+	db, err := sql.Open("sqlite", "file:jobs.db?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	checks(t, 2, "CRITICAL: the default backend cannot be written to: ")
+}

@@ -13,6 +13,7 @@ const (
 	growthPrefix = "check/abandoned/" // of the keys in a Control of how many there were
 	growthTime   = time.Hour          // how long they are kept
 	growthStep   = growthTime / 12    // between two of them
+	noteTime     = 3 * time.Second    // for keeping one
 )
 
 // abandoned looks at how many jobs are abandoned, and whether they become more.
@@ -71,6 +72,9 @@ func (k *check) growth(ctx context.Context, s *session, n int) error {
 		return err
 	}
 	note := jobqueue.Value{Key: growthPrefix + id.String(), Data: []byte(strconv.Itoa(n)), TTL: growthTime}
+	// Where nobody can write, monitoring is to hear of it, and soon.
+	ctx, cancel := context.WithTimeout(ctx, noteTime)
+	defer cancel()
 	if _, _, err := s.Control.SetValue(ctx, note); err != nil {
 		k.add(critical, "the default backend cannot be written to: %s", escape(err.Error()))
 	}
