@@ -23,13 +23,22 @@ func (t tx) sweepBegin() (swept int64, live bool, err error) {
 // sweepDue reports whether any Pop or Ready must sweep.
 func (t tx) sweepDue() (bool, error) {
 	swept, live, err := t.sweepState()
-	return live && (t.now()-swept > time.Second.Microseconds() || t.now() < swept), err
+	return live && t.stale(swept), err
+}
+
+// stale reports whether the last sweep was more than a second ago.
+func (t tx) stale(swept int64) bool {
+	return t.now()-swept > time.Second.Microseconds() || t.now() < swept
 }
 
 func (t tx) sweepIfDue() (recycled int, err error) {
-	due, err := t.sweepDue()
-	if err != nil || !due {
+	swept, live, err := t.sweepState()
+	if err != nil || !t.stale(swept) {
 		return 0, err
+	}
+	if !live && !t.Exclusive() {
+		// So that popDirect need not look for claims: that there is none is hard to see behind many that have ended.
+		return 0, t.Exec("sweep_record", t.now())
 	}
 	recycled, _, err = t.sweep()
 	return recycled, err

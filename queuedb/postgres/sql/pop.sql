@@ -11,7 +11,7 @@ with clock as materialized (
   from clock, sweep, meta
   where oldest <= 1
     and not exists (select 1 from later where release <= now)
-    and (swept between now - 1000000 and now or not exists (select 1 from claim where expires is not null))
+    and swept between now - 1000000 and now
 ), wanted as materialized (
   select
     t.queue,
