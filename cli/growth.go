@@ -13,7 +13,7 @@ const (
 	growthPrefix = "check/abandoned/" // of the keys in a Control of how many there were
 	growthTime   = time.Hour          // how long they are kept
 	growthStep   = growthTime / 12    // between two of them
-	noteTime     = 3 * time.Second    // for keeping one
+	noteTime     = 10 * time.Second   // for keeping one
 )
 
 // abandoned looks at how many jobs are abandoned, and whether they become more.

@@ -26,15 +26,14 @@ type session struct {
 	log  *slog.Logger
 }
 
-// open loads the farm file and opens its backends. Without a farm file,
-// create says whether to make the SQLite file if there is none.
+// open loads the farm file and opens its backends; create says whether to make SQLite files that are not there.
 func (e *env) open(c *cobra.Command, create bool) (*session, error) {
 	s := &session{reg: &jobqueue.Registry{}, log: slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))}
 	var err error
 	if s.farm, err = e.farm(create); err != nil {
 		return nil, err
 	}
-	s.farm.Logger = s.log
+	s.farm.Logger, s.farm.Existing = s.log, !create
 	if s.Queues, err = s.farm.Open(c.Context(), s.reg); err != nil {
 		return nil, openStatus(err)
 	}

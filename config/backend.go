@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -167,6 +169,11 @@ func (f *Farm) Open(ctx context.Context, reg *jobqueue.Registry) (*Queues, error
 	byName := map[string]jobqueue.Backend{}
 	for _, name := range slices.Sorted(maps.Keys(f.backends)) {
 		conf := f.backends[name]
+		if name == f.def.backend.text && f.Existing && conf.missing() {
+			q.Close()
+			return nil, &backendError{name, conf.place(), fmt.Errorf("%w: there is no file %s; the first push or runner creates it",
+				jobqueue.ErrInvalid, conf.path.text)}
+		}
 		b, closer, err := kinds[conf.kind](ctx, conf)
 		if err != nil {
 			q.Close()
@@ -198,6 +205,16 @@ func (f *Farm) Open(ctx context.Context, reg *jobqueue.Registry) (*Queues, error
 	}
 	q.Group = jobqueue.NewGroup(home, r)
 	return q, nil
+}
+
+// missing reports whether b is a file that is not there, though its folder is.
+func (b backend) missing() bool {
+	if b.kind != "sqlite" {
+		return false
+	}
+	_, err := os.Stat(b.path.text)
+	_, folder := os.Stat(filepath.Dir(b.path.text))
+	return errors.Is(err, fs.ErrNotExist) && folder == nil
 }
 
 // Close closes the backends.

@@ -20,6 +20,9 @@ type Farm struct {
 	// Logger is told when the domains file cannot be used. Nil means slog.Default().
 	Logger *slog.Logger
 
+	// Existing makes Open refuse a default backend whose SQLite file is not there, instead of creating it.
+	Existing bool
+
 	path     string
 	readOnly string
 	backends map[string]backend

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/wikifarm/jobqueue/queuedb"
 )
@@ -90,3 +91,11 @@ func (b *Backend) LimitLog(n int) error {
 
 // Recheck makes the next call look whether the file is still there.
 func (b *Backend) Recheck() { b.store.file.checked.Store(0) }
+
+// Patience makes writes give up after d.
+func (b *Backend) Patience(d time.Duration) error {
+	return b.store.Write(context.Background(), false, func(queuedb.Tx) error {
+		b.store.writer.patience = d
+		return nil
+	})
+}

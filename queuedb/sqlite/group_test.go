@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -104,7 +105,27 @@ func TestContextEndsWait(t *testing.T) {
 	}
 }
 
-// TestBusyIsWaitedFor checks that a lock of another process is no error, however long it is held.
+// A process that keeps the file locked, as one that is stopped does, is no riddle.
+func TestLockedForLong(t *testing.T) {
+	path := newFile(t)
+	b := openFile(t, path, nil)
+	if err := b.Patience(50 * time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	release := hold(t, path)
+	defer release()
+	_, err := b.Push(t.Context(), uuid.New(), records(1))
+	if !errors.Is(err, jobqueue.ErrUnavailable) || !strings.Contains(err.Error(), path+": another process has kept it locked for 50ms") {
+		t.Errorf("Push = %v, want %v and the reason", err, jobqueue.ErrUnavailable)
+	}
+	release()
+	push(t, b, records(2)...)
+	if c := counts(t, b); c.Ready != 2 {
+		t.Errorf("Counts = %+v, want 2 ready", c)
+	}
+}
+
+// TestBusyIsWaitedFor checks that a lock of another process is no error.
 func TestBusyIsWaitedFor(t *testing.T) {
 	path := newFile(t)
 	b := openFile(t, path, nil)

@@ -59,6 +59,8 @@ type writer struct {
 	normal []*call
 	left   map[*call]struct{} // calls that run and whose callers have gone
 
+	patience time.Duration
+
 	full     bool      // there was no room for something in the transaction
 	repeated bool      // the transaction is the second try after there was no room
 	retry    time.Time // when the log may be made to shrink again
@@ -71,7 +73,7 @@ func newWriter(f *file, gate *sync.RWMutex, c *conn, t *turn, wrote func()) *wri
 	w := &writer{
 		path: f.path, file: f, gate: gate, turn: t, conn: c, wrote: wrote,
 		wake: make(chan struct{}, 1), closed: make(chan struct{}), ended: make(chan struct{}),
-		left: map[*call]struct{}{}, walPages: walPages, groupTime: groupTime,
+		left: map[*call]struct{}{}, walPages: walPages, patience: lockPatience, groupTime: groupTime,
 	}
 	go w.loop()
 	return w
@@ -192,7 +194,8 @@ func (w *writer) loop() {
 	}
 }
 
-// begin opens a transaction, waiting for other processes. Meanwhile more calls come in or are withdrawn.
+// begin opens a transaction, waiting for other processes, but not for ever for one that does
+// not go on. Meanwhile more calls come in or are withdrawn.
 func (w *writer) begin() error {
 	if err := w.file.check(); err != nil {
 		return err
@@ -210,6 +213,9 @@ func (w *writer) begin() error {
 		case <-w.closed:
 			return fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, errClosed)
 		case <-time.After(turnPause):
+		}
+		if time.Since(asked) > w.patience {
+			return fmt.Errorf("%w: %s: another process has kept it locked for %v", jobqueue.ErrUnavailable, w.path, w.patience)
 		}
 		if !w.waits() {
 			return errIdle
