@@ -5,10 +5,11 @@ demo:
 	go run ./examples/gofarm demo
 
 # The tests of the PostgreSQL backend start a server of their own, unless
-# JOBQUEUE_TEST_POSTGRES names one. Where it is not installed Debian's package brings it.
+# JOBQUEUE_TEST_POSTGRES names one, and a PgBouncer. Where they are not installed Debian's packages bring them.
 server:
-	@test -n "$$JOBQUEUE_TEST_POSTGRES" || command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
-		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql; }
+	@{ test -n "$$JOBQUEUE_TEST_POSTGRES" || command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 && \
+		{ command -v pgbouncer || test -x /usr/sbin/pgbouncer; } >/dev/null 2>&1 || \
+		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql pgbouncer; }
 
 # Everything, with the race detector, in random order. Needs Go, a C compiler and PostgreSQL.
 test: server

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/wikifarm/jobqueue"
 )
@@ -74,7 +75,7 @@ func newConfig(url string, o *Options) (*config, error) {
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = connectTimeout
 	}
-	params := map[string]string{
+	settings := map[string]string{
 		"search_path":                         pgx.Identifier{c.schema}.Sanitize(),
 		"client_encoding":                     "UTF8",
 		"lock_timeout":                        millis(lockTimeout),
@@ -89,10 +90,22 @@ func newConfig(url string, o *Options) (*config, error) {
 		"jit":              "off",
 	}
 	if o.Relaxed {
-		params["synchronous_commit"] = "off"
+		settings["synchronous_commit"] = "off"
 	}
-	for k, v := range params {
-		c.RuntimeParams[k] = v
+	// Poolers know few settings when a connection begins.
+	c.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		var names, values []string
+		for name, value := range settings {
+			names, values = append(names, name), append(values, value)
+		}
+		for i := range names {
+			names[i] = fmt.Sprintf("set_config('%s', $%d, false)", names[i], i+1)
+		}
+		arguments := make([][]byte, len(values))
+		for i := range values {
+			arguments[i] = []byte(values[i])
+		}
+		return conn.ExecParams(ctx, "select "+strings.Join(names, ", "), arguments, nil, nil, nil).Read().Err
 	}
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "jobqueue"
