@@ -60,9 +60,9 @@ func setKey(s *jobqueue.Spec, key string, raw json.RawMessage) error {
 	case "dedupe":
 		want, err = "true or false", json.Unmarshal(raw, &s.Dedupe)
 	case "dedupeKey":
-		want, err = "a string", text(raw, &s.DedupeKey)
+		want, err = "a string that is not empty", filled(raw, &s.DedupeKey)
 	case "root":
-		want, err = `a string, or an object {"key": …, "time": …}`, setRoot(&s.Root, raw)
+		want, err = `a string that is not empty, or an object {"key": …, "time": …}`, setRoot(&s.Root, raw)
 	case "rootTime":
 		want, err = `a time such as "2006-01-02T15:04:05Z"`, setRootTime(&s.Root, raw)
 	case "maxTries":
@@ -106,17 +106,26 @@ func text(raw json.RawMessage, p *string) error {
 	return nil
 }
 
+// filled reads a string whose absence means something else than an empty one.
+func filled(raw json.RawMessage, p *string) error {
+	err := text(raw, p)
+	if err == nil && *p == "" {
+		err = errKind
+	}
+	return err
+}
+
 // setRoot reads a root: its key, or the object that a program run by an exec handler finds in its input.
 func setRoot(r *jobqueue.Root, raw json.RawMessage) error {
 	if raw[0] != '{' {
-		return text(raw, &r.Key)
+		return filled(raw, &r.Key)
 	}
 	keyed := false
 	err := object(raw, func(key string, raw json.RawMessage) error {
 		switch {
 		case key == "key":
 			keyed = true
-			return text(raw, &r.Key)
+			return filled(raw, &r.Key)
 		case key == "time" && raw[0] == '"':
 			return setRootTime(r, raw)
 		}

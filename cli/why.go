@@ -49,8 +49,9 @@ reason a line.`,
 // reasons are why something does not run.
 type reasons struct {
 	*session
-	name jobqueue.Name
-	list []reason
+	name  jobqueue.Name
+	list  []reason
+	ready bool // the job is, or some are
 }
 
 // A reason is one of them.
@@ -102,7 +103,7 @@ func (r *reasons) find(ctx context.Context, id string) error {
 				return err
 			}
 		}
-		if ready, err := r.queue(ctx); err != nil || !ready {
+		if waits, err := r.queue(ctx); err != nil || !waits {
 			return err
 		}
 	}
@@ -110,7 +111,7 @@ func (r *reasons) find(ctx context.Context, id string) error {
 	if err := r.holdups(ctx); err != nil {
 		return err
 	}
-	if len(r.list) == held {
+	if len(r.list) == held && r.ready {
 		r.add("free", "nothing holds it back: it waits for its turn")
 	}
 	return nil
@@ -130,8 +131,8 @@ func (r *reasons) entry(ctx context.Context, label string) (e jobqueue.Entry, b 
 	return e, nil, false, nil
 }
 
-// job says where one job stands, and reports whether it is ready.
-func (r *reasons) job(e jobqueue.Entry, b jobqueue.Backend) (ready bool) {
+// job says where one job stands, and reports whether it waits.
+func (r *reasons) job(e jobqueue.Entry, b jobqueue.Backend) (waits bool) {
 	last := ""
 	if e.LastError != "" {
 		last = "; the last error was: " + escape(e.LastError)
@@ -159,7 +160,8 @@ func (r *reasons) job(e jobqueue.Entry, b jobqueue.Backend) (ready bool) {
 		r.add("elsewhere", "it is in the backend %s, but its type is routed to %s: no runner looks for it there",
 			r.store(b), r.store(r.Backend(e.Type)))
 	}
-	return e.State == jobqueue.Ready
+	r.ready = e.State == jobqueue.Ready
+	return true
 }
 
 // store returns the name of a backend.
@@ -172,8 +174,8 @@ func (s *session) store(b jobqueue.Backend) string {
 	return "?"
 }
 
-// queue says how many jobs stand where, in every store, and reports whether any is ready.
-func (r *reasons) queue(ctx context.Context) (ready bool, err error) {
+// queue says how many jobs stand where, in every store, and reports whether any waits.
+func (r *reasons) queue(ctx context.Context) (waits bool, err error) {
 	var sum jobqueue.Counts
 	var astray []string
 	for _, st := range r.Stores {
@@ -200,7 +202,11 @@ func (r *reasons) queue(ctx context.Context) (ready bool, err error) {
 		r.add("ready", "%d ready, the oldest for %s", sum.Ready, sum.Age.Round(time.Second))
 	}
 	if sum.Delayed > 0 {
-		r.add("delayed", "%d delayed", sum.Delayed)
+		text, err := r.delayed(ctx, sum.Delayed)
+		if err != nil {
+			return false, err
+		}
+		r.add("delayed", "%s", text)
 	}
 	if sum.Claimed > 0 {
 		r.add("claimed", "%d claimed", sum.Claimed)
@@ -211,7 +217,33 @@ func (r *reasons) queue(ctx context.Context) (ready bool, err error) {
 	for _, text := range astray {
 		r.add("elsewhere", "%s", text)
 	}
-	return sum.Ready > 0, nil
+	r.ready = sum.Ready > 0
+	return r.ready || sum.Delayed > 0, nil
+}
+
+// mostDelayed is for how many jobs why looks when the first of them is released.
+const mostDelayed = 1000
+
+func (r *reasons) delayed(ctx context.Context, n int) (string, error) {
+	if n > mostDelayed {
+		return fmt.Sprintf("%d delayed", n), nil
+	}
+	var first time.Time
+	f := jobqueue.Filter{Domain: r.name.Domain, Type: r.name.Type, States: []jobqueue.State{jobqueue.Delayed}}
+	for _, st := range r.Stores {
+		for e, err := range r.only(st.Backend).List(ctx, f) {
+			if err != nil {
+				return "", err
+			}
+			if first.IsZero() || e.ReadyAt.Before(first) {
+				first = e.ReadyAt
+			}
+		}
+	}
+	if first.IsZero() {
+		return fmt.Sprintf("%d delayed until now", n), nil // They were released meanwhile.
+	}
+	return fmt.Sprintf("%d delayed, the first until %s", n, stamp(first)), nil
 }
 
 // holdups says what holds back every job of the queue.
