@@ -290,6 +290,25 @@ func TestPrefetch(t *testing.T) {
 	}
 }
 
+// The buffer has room for what workers take while a slow store answers.
+func TestPrefetchFromSlowStore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t)
+		f.faults.set(func(ctx context.Context, op string) error {
+			if op == "pop" {
+				time.Sleep(100 * time.Millisecond)
+			}
+			return nil
+		})
+		f.add("a", jobqueue.Policy{}, sleep(100*time.Microsecond))
+		f.push("a", 10_000)
+		f.counted(f.run(t.Context(), runner.Options{Workers: 4}), runner.Counts{Done: 10_000})
+		if n := f.faults.calls("pop"); n > 13 {
+			t.Errorf("%d claims, want about one for each thousand jobs", n)
+		}
+	})
+}
+
 // What a job says cannot forge a line in the log, even where a handler does not escape.
 func TestLogIsNotForged(t *testing.T) {
 	bubble(t, func(t *testing.T) {

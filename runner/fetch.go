@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -45,6 +46,7 @@ type fetcher struct {
 	hush     time.Time        // no look before, even if there is a hint
 	idle     bool             // nothing was in hand at the last look
 	looked   time.Time        // when the last look was
+	answer   atomic.Int64     // how long a claim that was answered took, in nanoseconds
 }
 
 func newFetcher(r *run) *fetcher {
@@ -278,8 +280,11 @@ func (f *fetcher) pop(ctx context.Context, s *store, ttl time.Duration, wants []
 func (f *fetcher) try(ctx context.Context, s *store, p *pop) int {
 	call, cancel := s.call()
 	defer cancel()
-	popped := s.popped
+	popped, asked := s.popped, time.Now()
 	claims, err := s.group.Pop(call, p.lease, p.wants...)
+	if err == nil {
+		observe(&f.answer, int64(time.Since(asked)))
+	}
 	if err != nil && len(claims) == 0 && call.Err() != nil && s.popped > popped {
 		// The store answers; only, what it had so far was superseded, and there is more.
 		s.heard(nil)

@@ -23,6 +23,16 @@ type room struct {
 
 func (r room) none() bool { return r.limit <= 0 || r.free+r.ahead <= 0 }
 
+// taken returns how many of the jobs in the buffer workers will have taken by the time that a claim
+// is answered: as many more are claimed, or a store that answers slowly would keep quick workers waiting.
+func (f *fetcher) taken(l load) int {
+	took := f.answer.Load() * int64(f.r.o.Workers)
+	if took >= int64(l.work) {
+		return l.buffered
+	}
+	return int(int64(l.buffered) * took / int64(l.work))
+}
+
 // room returns how many jobs may be claimed now.
 func (f *fetcher) room() room {
 	l := f.r.pool.load()
@@ -39,6 +49,7 @@ func (f *fetcher) room() room {
 		if r.free == 0 && (r.ahead < maxBuffer/2 || r.work < maxAhead*time.Duration(f.r.o.Workers)/2) {
 			return room{}
 		}
+		r.ahead += f.taken(l)
 	}
 	if f.lonely {
 		r.limit = 1
