@@ -7,10 +7,10 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/wikifarm/jobqueue"
 )
@@ -36,7 +36,15 @@ type config struct {
 	*pgx.ConnConfig
 	schema string
 	where  string // for messages; without secrets
+
+	names, values []string    // of the settings that statements need
+	pooled        atomic.Bool // a pooler was met, whose connections keep no settings and no prepared statements
 }
+
+// apply makes settings, and tells whether it must be part of each transaction: behind a pooler, which the server's
+// number of this connection gives away, they would otherwise stay with a connection that others get next.
+const apply = `select pg_backend_pid() <> $1::bigint, count(set_config(name, value, pg_backend_pid() <> $1::bigint))
+from unnest($2::text[], $3::text[]) as t (name, value)`
 
 // Bounds of what this package does to a server.
 const (
@@ -77,7 +85,6 @@ func newConfig(url string, o *Options) (*config, error) {
 	}
 	settings := map[string]string{
 		"search_path":                         pgx.Identifier{c.schema}.Sanitize(),
-		"client_encoding":                     "UTF8",
 		"lock_timeout":                        millis(lockTimeout),
 		"idle_in_transaction_session_timeout": millis(idleTimeout),
 		"statement_timeout":                   millis(callTimeout),
@@ -92,21 +99,11 @@ func newConfig(url string, o *Options) (*config, error) {
 	if o.Relaxed {
 		settings["synchronous_commit"] = "off"
 	}
-	// Poolers know few settings when a connection begins.
-	c.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
-		var names, values []string
-		for name, value := range settings {
-			names, values = append(names, name), append(values, value)
-		}
-		for i := range names {
-			names[i] = fmt.Sprintf("set_config('%s', $%d, false)", names[i], i+1)
-		}
-		arguments := make([][]byte, len(values))
-		for i := range values {
-			arguments[i] = []byte(values[i])
-		}
-		return conn.ExecParams(ctx, "select "+strings.Join(names, ", "), arguments, nil, nil, nil).Read().Err
+	for name, value := range settings {
+		c.names, c.values = append(c.names, name), append(c.values, value)
 	}
+	// Poolers know these two when a connection begins, and hardly any other.
+	c.RuntimeParams["client_encoding"] = "UTF8"
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "jobqueue"
 	}
@@ -123,13 +120,37 @@ func CheckURL(url string) error {
 
 // dial opens a connection.
 func (c *config) dial(ctx context.Context) (*conn, error) {
-	k, err := pgx.ConnectConfig(ctx, c.ConnConfig)
-	if err != nil && code(err) == "" && ctx.Err() == nil {
-		// The driver writes a line for each address.
-		return nil, fmt.Errorf("%w: %s", jobqueue.ErrUnavailable, strings.Join(strings.Fields(err.Error()), " "))
+	k := &conn{config: c}
+	conf := c.ConnConfig.Copy()
+	conf.OnNotification = k.notified
+	pooled := c.pooled.Load()
+	if pooled {
+		conf.DefaultQueryExecMode = pgx.QueryExecModeExec
 	}
-	if err != nil {
+	var err error
+	if k.Conn, err = pgx.ConnectConfig(ctx, conf); err != nil {
+		if code(err) == "" && ctx.Err() == nil {
+			// The driver writes a line for each address.
+			return nil, fmt.Errorf("%w: %s", jobqueue.ErrUnavailable, strings.Join(strings.Fields(err.Error()), " "))
+		}
 		return nil, c.classify(ctx, err)
 	}
-	return &conn{Conn: k, config: c}, nil
+	// A pooler takes a connection though it has none to give.
+	ctx, cancel := context.WithTimeout(ctx, c.ConnectTimeout)
+	defer cancel()
+	settings := []any{int64(k.PgConn().PID()), c.names, c.values}
+	var found bool
+	if err := k.QueryRow(ctx, apply, append([]any{pgx.QueryExecModeExec}, settings...)...).Scan(&found, new(int)); err != nil {
+		k.end()
+		return nil, c.classify(ctx, err)
+	}
+	if found && !pooled {
+		k.end()
+		c.pooled.Store(true)
+		return c.dial(ctx)
+	}
+	if found {
+		k.local = settings
+	}
+	return k, nil
 }

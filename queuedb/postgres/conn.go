@@ -1,19 +1,15 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
 	"embed"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"io/fs"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/wikifarm/jobqueue/queuedb"
 )
@@ -42,6 +38,25 @@ var statements = func() map[string]string {
 type conn struct {
 	*pgx.Conn
 	config *config
+	local  []any // arguments of apply, where it must be part of each transaction
+
+	woken   bool   // a notification without a payload came
+	payload string // of the last one that had one
+}
+
+func (c *conn) notified(_ *pgconn.PgConn, n *pgconn.Notification) {
+	if n.Payload == "" {
+		c.woken = true
+	} else {
+		c.payload = n.Payload
+	}
+}
+
+// end closes the connection without much waiting.
+func (c *conn) end() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	c.Close(ctx)
 }
 
 // A sender is a connection, or a transaction of the driver.
@@ -75,6 +90,7 @@ type tx struct {
 	config   *config
 	ctx      context.Context
 	begin    string // how it begins; "" is a transaction that has begun, of somebody else
+	local    []any  // arguments of apply, if it must make its settings itself
 	begun    bool
 	at       int64
 	outdated error // why this program may not use the tables any more
@@ -177,6 +193,9 @@ func (t *tx) flush(text string, row func(queuedb.Scan) error, args []any) (n int
 		if t.begin != "" {
 			first.Queue(t.begin)
 		}
+		if t.local != nil {
+			first.Queue(apply, t.local...)
+		}
 		deadline, bounded := t.ctx.Deadline()
 		if t.begin == "" || !bounded {
 			first.Queue(clockAlone)
@@ -195,8 +214,10 @@ func (t *tx) flush(text string, row func(queuedb.Scan) error, args []any) (n int
 	}
 	results := t.sender.SendBatch(t.ctx, first)
 	if unread > 0 {
-		if t.begin != "" {
-			_, err = results.Exec()
+		for range unread - 1 {
+			if err == nil {
+				_, err = results.Exec()
+			}
 		}
 		if err == nil {
 			err = t.read(results)
@@ -243,109 +264,4 @@ func (t *tx) read(results pgx.BatchResults) error {
 		t.outdated = Status{Format: len(migrations), Oldest: int(oldest), Newest: len(migrations)}.check(t.config)
 	}
 	return err
-}
-
-// each calls row for each row and returns how many rows the statement returned or changed.
-func each(rows pgx.Rows, row func(queuedb.Scan) error) (n int, err error) {
-	defer rows.Close()
-	scan := func(dest ...any) error { return scan(rows, dest) }
-	for rows.Next() {
-		if row == nil || err != nil {
-			continue
-		}
-		err = row(scan)
-	}
-	rows.Close()
-	return int(rows.CommandTag().RowsAffected()), err
-}
-
-// scan copies the columns of a row, which come in the format of the server.
-func scan(rows pgx.Rows, dest []any) error {
-	raw, fields := rows.RawValues(), rows.FieldDescriptions()
-	if len(raw) != len(dest) {
-		return fmt.Errorf("%d columns for %d values", len(raw), len(dest))
-	}
-	for i, d := range dest {
-		ok := true
-		oid, v := fields[i].DataTypeOID, raw[i]
-		if fields[i].Format == pgx.TextFormatCode {
-			var err error
-			if v, err = binaryOf(oid, v); err != nil {
-				return fmt.Errorf("column %d: %w", i+1, err)
-			}
-		}
-		switch d := d.(type) {
-		case *int64:
-			*d, ok = number(oid, v)
-		case *bool:
-			ok = v == nil || oid == pgtype.BoolOID
-			*d = len(v) == 1 && v[0] == 1
-		case *string:
-			ok = v == nil || oid == pgtype.TextOID
-			*d = string(v)
-		case *[]byte:
-			ok = v == nil || oid == pgtype.TextOID || oid == pgtype.ByteaOID
-			*d = bytes.Clone(v)
-		case *queuedb.Runs:
-			ok = oid == pgtype.Int8ArrayOID
-			*d = runs(v)
-		default:
-			return fmt.Errorf("column %d cannot be read as a %T", i+1, d)
-		}
-		if !ok {
-			return fmt.Errorf("column %d has the type %d, which is no %T", i+1, oid, d)
-		}
-	}
-	return nil
-}
-
-// binaryOf turns a column in the format of text, which connections of others may
-// ask for, into the one that this package asks for.
-func binaryOf(oid uint32, v []byte) (b []byte, err error) {
-	if v == nil {
-		return nil, nil
-	}
-	switch oid {
-	case pgtype.TextOID:
-		return v, nil
-	case pgtype.Int8OID, pgtype.Int4OID:
-		n, err := strconv.ParseInt(string(v), 10, 64)
-		if oid == pgtype.Int4OID {
-			return binary.BigEndian.AppendUint32(nil, uint32(n)), err
-		}
-		return binary.BigEndian.AppendUint64(nil, uint64(n)), err
-	case pgtype.ByteaOID:
-		return hex.DecodeString(strings.TrimPrefix(string(v), `\x`))
-	}
-	return nil, fmt.Errorf("type %d as text", oid)
-}
-
-func number(oid uint32, v []byte) (n int64, ok bool) {
-	switch {
-	case v == nil:
-		return 0, true
-	case oid == pgtype.Int8OID && len(v) == 8:
-		return int64(binary.BigEndian.Uint64(v)), true
-	case oid == pgtype.Int4OID && len(v) == 4:
-		return int64(int32(binary.BigEndian.Uint32(v))), true
-	}
-	return 0, false
-}
-
-// runs reads an array of numbers: how many dimensions, whether there are
-// NULLs, the type, the length and the lower bound, and each number after its size.
-func runs(v []byte) (r queuedb.Runs) {
-	const head, element = 20, 4 + 8
-	if len(v) < head || (len(v)-head)%element != 0 {
-		return nil
-	}
-	for v = v[head:]; len(v) > 0; v = v[element:] {
-		id := int64(binary.BigEndian.Uint64(v[4:]))
-		if n := len(r); n > 0 && r[n-1].Last == id-1 {
-			r[n-1].Last = id
-		} else {
-			r = append(r, queuedb.Run{First: id, Last: id})
-		}
-	}
-	return r
 }

@@ -32,4 +32,10 @@
 //
 // In the usual case Push takes three, Settle two (three when jobs are put back), Extend three,
 // and Pop one; a Pop that sweeps, releases or comes up short takes about ten.
+//
+// # Poolers
+//
+// A pooler such as PgBouncer may stand before the server, in session or in transaction pooling. It is noticed by the
+// number of the server's process, which is another than the connection was told at its beginning. Each transaction then makes
+// its settings by itself and no statement is prepared, which costs the server a plan for each statement, but no round trip.
 package postgres

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -11,6 +12,11 @@ import (
 
 // Statements are the texts of all statements by name.
 var Statements = statements
+
+// Hasten has the backend wait less for notifications that do not get through.
+func (b *Backend) Hasten(longest, silence time.Duration) {
+	b.watch.longest, b.watch.silence = longest, silence
+}
 
 // Conn opens a connection as the backend does.
 func (b *Backend) Conn(ctx context.Context) (*pgx.Conn, error) {

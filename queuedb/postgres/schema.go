@@ -139,6 +139,9 @@ func (c *conn) step(ctx context.Context) (s Status, err error) {
 			err = c.config.classify(ctx, err)
 		}
 	}
+	if c.local != nil {
+		run(apply, c.local...)
+	}
 	run("set local lock_timeout = 0")
 	run("set local client_min_messages = warning")
 	run("select pg_advisory_xact_lock(hashtextextended('jobqueue migrate ' || $1, 0))", c.config.schema)

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/queuedb"
 )
@@ -101,18 +103,39 @@ func (s *store) Direct(ctx context.Context, statement string, row func(queuedb.S
 		return err
 	}
 	defer func() { put(s.idle, c) }()
-	rows, err := c.Conn.Query(ctx, statements[statement], args...)
+	rows, end, err := c.query(ctx, statements[statement], args)
+	var failed error // in the engine
 	if err == nil {
-		var failed error
-		if _, failed = each(rows, row); failed != nil {
-			return failed
-		}
+		_, failed = each(rows, row)
 		err = rows.Err()
+	}
+	// The commit of a batch comes last.
+	if closing := end(); err == nil {
+		err = closing
+	}
+	if err == nil && failed != nil {
+		return failed
 	}
 	if isConflict(err) || err != nil && c.IsClosed() && ctx.Err() == nil {
 		return queuedb.ErrAgain
 	}
 	return s.config.classify(ctx, err)
+}
+
+// query runs a statement in a transaction of its own. The caller calls end when it has read the rows.
+func (c *conn) query(ctx context.Context, text string, args []any) (rows pgx.Rows, end func() error, err error) {
+	if c.local == nil {
+		rows, err = c.Query(ctx, text, args...)
+		return rows, func() error { return nil }, err
+	}
+	b := &pgx.Batch{}
+	b.Queue(apply, c.local...)
+	b.Queue(text, args...)
+	results := c.SendBatch(ctx, b)
+	if _, err = results.Exec(); err == nil {
+		rows, err = results.Query()
+	}
+	return rows, results.Close, err
 }
 
 // Read implements [queuedb.Store].
@@ -152,7 +175,7 @@ func (s *store) once(ctx context.Context, line chan *conn, begin string, fn func
 		return err, false
 	}
 	defer func() { put(line, c) }()
-	t := &tx{sender: c, config: s.config, ctx: ctx, begin: begin}
+	t := &tx{sender: c, config: s.config, ctx: ctx, begin: begin, local: c.local}
 	err = c.run(t, fn)
 	if err == nil && t.numbers {
 		s.wrote()

@@ -17,11 +17,9 @@ import (
 )
 
 const (
-	notifyPause  = 10 * time.Millisecond // between two notifications of one process
-	testEvery    = 30 * time.Second      // how often it is tested that they get through
-	testPatience = 5 * time.Second       // how long one takes at most
-	listenAgain  = time.Second           // after the connection was lost
-	silentAgain  = time.Minute           // after they did not get through
+	notifyPause = 10 * time.Millisecond // between two notifications of one process
+	testEvery   = 30 * time.Second      // how often it is tested that they get through
+	listenAgain = time.Second           // after the connection was lost
 )
 
 // A watch tells when work may have arrived. Every job that becomes ready or is delayed gets a
@@ -32,7 +30,9 @@ const (
 type watch struct {
 	config  *config
 	channel string
-	told    func(error) // once, when notifications do not get through
+	told    func(error)   // once, when notifications do not get through
+	longest time.Duration // that one may take
+	silence time.Duration // after they did not get through, before it is tried again
 	send    func(context.Context, string) error
 	ctx     context.Context
 	close   context.CancelFunc
@@ -48,7 +48,7 @@ type watch struct {
 func newWatch(s *store, told func(error)) *watch {
 	h := fnv.New64a()
 	h.Write([]byte(s.config.schema))
-	w := &watch{config: s.config, channel: "jobqueue_" + hex.EncodeToString(h.Sum(nil)), told: told, dirty: make(chan struct{}, 1)}
+	w := &watch{config: s.config, channel: "jobqueue_" + hex.EncodeToString(h.Sum(nil)), told: told, longest: 5 * time.Second, silence: time.Minute, dirty: make(chan struct{}, 1)}
 	w.ctx, w.close = context.WithCancel(context.Background())
 	w.send = func(ctx context.Context, payload string) error {
 		return s.exec(ctx, "select pg_notify($1, $2)", w.channel, payload)
@@ -152,7 +152,7 @@ func (w *watch) listen() {
 		w.wake()
 		pause := listenAgain
 		if err == errSilent {
-			pause = silentAgain
+			pause = w.silence
 			if !told && w.told != nil {
 				w.told(err)
 			}
@@ -172,11 +172,7 @@ func (w *watch) listenOnce() error {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		c.Close(ctx)
-	}()
+	defer c.end()
 	if _, err := c.Exec(w.ctx, "listen "+pgx.Identifier{w.channel}.Sanitize()); err != nil {
 		return err
 	}
@@ -196,7 +192,7 @@ func (w *watch) test(c *conn, payload string) error {
 	if err := w.send(w.ctx, payload); err != nil {
 		return err
 	}
-	err := w.hear(c, testPatience, payload)
+	err := w.hear(c, w.longest, payload)
 	if pgconn.Timeout(err) && w.ctx.Err() == nil {
 		return errSilent
 	}
@@ -208,15 +204,15 @@ func (w *watch) hear(c *conn, patience time.Duration, until string) error {
 	ctx, cancel := context.WithTimeout(w.ctx, patience)
 	defer cancel()
 	for {
-		n, err := c.WaitForNotification(ctx)
-		if err != nil {
-			return err
-		}
-		switch {
-		case n.Payload == "":
+		if c.woken {
+			c.woken = false
 			w.wake()
-		case n.Payload == until:
+		}
+		if until != "" && c.payload == until {
 			return nil
+		}
+		if err := c.PgConn().WaitForNotification(ctx); err != nil {
+			return err
 		}
 	}
 }
