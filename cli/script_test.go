@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/cli"
@@ -26,7 +27,11 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"runjobs": func() { os.Exit(cli.Execute(cli.RunJobs(cli.App{}))) },
 		"jobctl":  func() { os.Exit(cli.Execute(cli.JobCtl(cli.App{}))) },
-		"wiki":    func() { cli.Main(cli.App{Register: register, Options: noted}) },
+		"young": func() {
+			cli.ShowYoungSnapshots()
+			os.Exit(cli.Execute(cli.JobCtl(cli.App{})))
+		},
+		"wiki": func() { cli.Main(cli.App{Register: register, Options: noted}) },
 		"broken": func() {
 			cli.Main(cli.App{Register: func(*jobqueue.Registry, *jobqueue.Group) error { return errors.New("no licence") }})
 		},
@@ -71,7 +76,7 @@ func TestPostgres(t *testing.T) {
 			e.Setenv("SCHEMA", schema)
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "hold": hold},
 	})
 }
 
@@ -93,6 +98,24 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit status %d, want %d", got, want)
 	}
+}
+
+// hold opens a transaction with a snapshot, in the name of an application, and leaves it alone.
+func hold(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hold application")
+	}
+	conf, err := pgx.ParseConfig(ts.Getenv("PG_URL"))
+	ts.Check(err)
+	conf.RuntimeParams["application_name"] = args[0]
+	c, err := pgx.ConnectConfig(context.Background(), conf)
+	ts.Check(err)
+	ts.Defer(func() { c.Close(context.Background()) })
+	tx, err := c.BeginTx(context.Background(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	ts.Check(err)
+	_, err = tx.Exec(context.Background(), "select 1")
+	ts.Check(err)
+	ts.Setenv("PID", strconv.Itoa(int(c.PgConn().PID())))
 }
 
 // ids sets the variables ID1, ID2, … to the ids of all jobs in the farm.

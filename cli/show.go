@@ -29,7 +29,8 @@ ready one has been so: in all, and with --group for each domain and type.
 
 "no handler" means that this program cannot run the type: its jobs wait for one that can.
 What is paused is held back until it is resumed. A type whose handler is at fault rests
-in the runners that say so.`,
+in the runners that say so. A transaction that somebody else has kept open in a PostgreSQL
+database for over a minute, so that nothing is cleaned up there, is named.`,
 		Args: noArgs,
 		RunE: nil,
 	}
@@ -54,6 +55,10 @@ in the runners that say so.`,
 		if err != nil {
 			return err
 		}
+		holders, err := s.holders(ctx)
+		if err != nil {
+			return err
+		}
 		for i := range rows {
 			rows[i].pausedBy(pauses)
 			rows[i].Fault = faults[rows[i].Type]
@@ -61,13 +66,13 @@ in the runners that say so.`,
 		sum := total(rows)
 		switch out := c.OutOrStdout(); {
 		case asJSON:
-			return showJSON(out, rows, sum, pauses, faults)
+			return showJSON(out, rows, sum, pauses, faults, holders)
 		case asNull:
 			return showNull(out, rows)
 		case group:
-			return showTable(out, rows, sum)
+			return errors.Join(showTable(out, rows, sum), showHolders(out, holders))
 		default:
-			return showTotal(out, rows, sum, pauses, faults)
+			return errors.Join(showTotal(out, rows, sum, pauses, faults), showHolders(out, holders))
 		}
 	})
 	return c
@@ -247,11 +252,12 @@ func showNull(w io.Writer, rows []row) error {
 	return nil
 }
 
-func showJSON(w io.Writer, rows []row, sum row, pauses []jobqueue.Pause, faults map[string]string) error {
+func showJSON(w io.Writer, rows []row, sum row, pauses []jobqueue.Pause, faults map[string]string, holders []holder) error {
 	return printJSON(w, struct {
-		Queues []row             `json:"queues"`
-		Total  row               `json:"total"`
-		Pauses []shownPause      `json:"pauses"`
-		Faults map[string]string `json:"faults"`
-	}{rows, sum, shownPauses(pauses), faults}, "  ")
+		Queues    []row             `json:"queues"`
+		Total     row               `json:"total"`
+		Pauses    []shownPause      `json:"pauses"`
+		Faults    map[string]string `json:"faults"`
+		Snapshots []holder          `json:"snapshots,omitempty"`
+	}{rows, sum, shownPauses(pauses), faults, holders}, "  ")
 }

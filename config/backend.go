@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"net/url"
 	"os"
@@ -27,6 +28,7 @@ type backend struct {
 	url      value // postgres, as what follows
 	schema   string
 	password string // the file that holds it
+	log      *slog.Logger
 }
 
 // kinds opens a backend of each kind, and returns how to close it.
@@ -56,7 +58,7 @@ var kinds = map[string]func(context.Context, backend) (jobqueue.Backend, io.Clos
 
 // options reads the password, which may have changed since the farm file was read.
 func (b backend) options() (*postgres.Options, error) {
-	o := &postgres.Options{Schema: b.schema}
+	o := &postgres.Options{Schema: b.schema, Logger: b.log}
 	if b.password == "" {
 		return o, nil
 	}
@@ -169,6 +171,7 @@ func (f *Farm) Open(ctx context.Context, reg *jobqueue.Registry) (*Queues, error
 	byName := map[string]jobqueue.Backend{}
 	for _, name := range slices.Sorted(maps.Keys(f.backends)) {
 		conf := f.backends[name]
+		conf.log = f.logger()
 		if name == f.def.backend.text && f.Existing && conf.missing() {
 			q.Close()
 			return nil, &backendError{name, conf.place(), fmt.Errorf("%w: there is no file %s; the first push or runner creates it",

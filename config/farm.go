@@ -17,7 +17,7 @@ import (
 
 // A Farm is what a farm file says. It is safe for concurrent use once its fields are set.
 type Farm struct {
-	// Logger is told when the domains file cannot be used. Nil means slog.Default().
+	// Logger is told when the domains file cannot be used, and when a backend cannot wake runners. Nil means slog.Default().
 	Logger *slog.Logger
 
 	// Existing makes Open refuse a default backend whose SQLite file is not there, instead of creating it.
