@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 // watchEvery is how often the file is looked at while somebody waits: often enough
 // for a job to start within a tenth of a second, seldom enough to stay under a hundredth of a core.
 const watchEvery = 50 * time.Millisecond
+
+// watchOn is for how long it is after it was written to.
+const watchOn = time.Second
 
 // A watch tells when work may have arrived. Every job that becomes ready or
 // is delayed gets a number, so it looks whether numbers were given out, and that only after a commit.
@@ -24,6 +28,8 @@ type watch struct {
 	version int64 // of the data, as this connection sees it
 	last    int64 // number given out
 	waiters []chan struct{}
+	log     stamp
+	looks   int // so many more though the log does not change
 	runs    bool
 	closed  bool
 	ended   chan struct{} // of the goroutine that runs
@@ -81,11 +87,34 @@ func (w *watch) loop() {
 		select {
 		case <-w.commit:
 		case <-tick.C:
+			if !w.stirs() {
+				continue
+			}
 		}
 		if w.look() {
 			return
 		}
 	}
+}
+
+// A stamp tells whether a file has been written to.
+type stamp struct {
+	at   time.Time
+	size int64
+}
+
+// stirs reports whether the log was written to of late, which costs far less than to ask SQLite. A
+// commit is written before others see it, and while the disk is slow long before.
+func (w *watch) stirs() bool {
+	info, err := os.Stat(w.path + "-wal")
+	if err != nil {
+		return true
+	}
+	if now := (stamp{info.ModTime(), info.Size()}); now != w.log {
+		w.log, w.looks = now, int(watchOn/watchEvery)
+	}
+	w.looks = max(w.looks-1, -1)
+	return w.looks >= 0
 }
 
 // look wakes everybody if work may have arrived, and reports whether nobody waits any more.
