@@ -1,0 +1,361 @@
+//go:build unix
+
+package soak_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/queuedb/postgres"
+	"github.com/wikifarm/jobqueue/queuedb/postgres/pgtest"
+)
+
+// A database is a site with a server of its own.
+type database struct {
+	*site
+	server  *pgtest.Server
+	schema  string
+	backend *postgres.Backend
+}
+
+func newDatabase(t *testing.T, lease time.Duration) *database {
+	t.Helper()
+	server, err := pgtest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	schema, drop := server.Schema()
+	t.Cleanup(func() { drop() })
+	o := &postgres.Options{Schema: schema}
+	if err := postgres.Migrate(t.Context(), server.URL, o); err != nil {
+		t.Fatal(err)
+	}
+	d := &database{site: &site{T: t, dir: t.TempDir()}, server: server, schema: schema}
+	if d.backend, err = postgres.Open(t.Context(), server.URL, o); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.backend.Close() })
+	d.connect(server.URL, lease)
+	d.group = jobqueue.NewGroup("wiki", jobqueue.Routes{Default: d.backend})
+	return d
+}
+
+// connect has runners that begin from now on use a URL.
+func (d *database) connect(url string, lease time.Duration) {
+	d.Helper()
+	d.farm = filepath.Join(d.dir, "farm.yaml")
+	text := fmt.Sprintf("backends: {main: {kind: postgres, url: %q, schema: %s}}\ndefault: {lease: %v, maxTries: 3}\n", url, d.schema, lease)
+	if err := os.WriteFile(d.farm, []byte(text), 0o600); err != nil {
+		d.Fatal(err)
+	}
+}
+
+// runner starts the n'th runner, whose connections have a name of their own.
+func (d *database) runner(n int, args ...string) *runner {
+	d.Helper()
+	d.Setenv("PGAPPNAME", fmt.Sprint("runner ", n))
+	return d.start(n, args...)
+}
+
+// freeze stops a process, but not within a transaction: what that has locked nobody else could have.
+func (d *database) freeze(r *runner, n int) {
+	d.Helper()
+	c, err := pgx.Connect(d.Context(), d.server.URL)
+	if err != nil {
+		d.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	for begin := time.Now(); time.Since(begin) < 10*time.Second; {
+		if err := r.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			d.Fatal(err)
+		}
+		var status syscall.WaitStatus
+		if _, err := syscall.Wait4(r.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+			d.Fatalf("the runner does not stop: %v, %v", status, err)
+		}
+		// What the server does for it by itself is soon done.
+		var in int
+		for range 100 {
+			err := c.QueryRow(d.Context(), "select count(*) from pg_stat_activity where application_name = $1 and state <> 'idle' and pid <> pg_backend_pid()", fmt.Sprint("runner ", n)).Scan(&in)
+			if err != nil {
+				d.Fatal(err)
+			}
+			if in == 0 {
+				return
+			}
+		}
+		r.thaw(d.T)
+	}
+	d.Fatal("the runner is in a transaction all the time")
+}
+
+// idle waits until nothing is left to be run.
+func (d *database) idle() {
+	d.Helper()
+	await(d.T, d.group, func(c jobqueue.Counts) bool { return c.Ready+c.Delayed+c.Claimed == 0 })
+}
+
+// TestPostgresKills is TestKills on PostgreSQL: runners are killed in the middle of what they do.
+func TestPostgresKills(t *testing.T) {
+	length, asked := duration(t)
+	kills := 3
+	if asked {
+		kills = int(length / (2 * time.Second))
+	}
+	d := newDatabase(t, time.Second)
+	runners := []*runner{d.runner(0), d.runner(1)}
+	for range kills {
+		if n := backlog(t, d.group); n < 4000 {
+			d.push(4000-n, func(_ int, j *note) { j.Takes = 5 * time.Millisecond })
+		}
+		<-time.After(50*time.Millisecond + time.Duration(rand.IntN(450))*time.Millisecond)
+		i := rand.IntN(len(runners))
+		if err := runners[i].cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		runners[i].cmd.Wait()
+		runners[i] = d.runner(i)
+	}
+	d.idle()
+	seen, starts := map[string]int{}, 0
+	for _, r := range runners {
+		r.stop(t)
+		starts += r.count(t, seen)
+	}
+	t.Logf("%d jobs, %d kills, %d extra starts", d.pushed, kills, starts-d.pushed)
+	if len(seen) != d.pushed {
+		t.Errorf("%d jobs started, %d were pushed", len(seen), d.pushed)
+	}
+	if extra := starts - d.pushed; extra > kills*(procs+settle) {
+		t.Errorf("%d extra starts, want at most %d for each kill", extra, procs+settle)
+	}
+	if all := d.abandoned(); len(all) > kills/100 {
+		t.Errorf("%d abandoned, such as %+v", len(all), all[0])
+	}
+}
+
+// TestPostgresFreeze is TestFreeze on PostgreSQL: a runner that is stopped until others have taken over its jobs starts none
+// of them when it goes on, and what it says of those that it ran is refused.
+func TestPostgresFreeze(t *testing.T) {
+	const quick, slow, buffered = 50, procs, 300
+	d := newDatabase(t, time.Second)
+	d.push(quick+slow+buffered, func(i int, j *note) {
+		j.Takes = 5 * time.Millisecond
+		if quick <= i && i < quick+slow {
+			j.Takes = 900 * time.Millisecond // shorter than a runner has patience with what is behind them
+		}
+	})
+	frozen := d.runner(0)
+	held := 0
+	await(t, d.group, func(c jobqueue.Counts) bool {
+		held = c.Claimed
+		return held >= slow+100 && frozen.count(t, map[string]int{}) == quick+slow && c.Total() == slow+buffered
+	})
+	d.freeze(frozen, 0)
+	before := map[string]int{}
+	if n := frozen.count(t, before); n != quick+slow {
+		t.Fatalf("%d jobs started before, want %d", n, quick+slow)
+	}
+	other := d.runner(1)
+	await(t, d.group, func(c jobqueue.Counts) bool { return c.Total() == 0 })
+	if res := other.stop(t); res.Counts.Done != slow+buffered || res.Counts.Lost > 0 {
+		t.Errorf("the other runner: %+v, want %d done", res, slow+buffered)
+	}
+	frozen.thaw(t)
+	d.push(1, nil)
+	await(t, d.group, func(c jobqueue.Counts) bool { return c.Total() == 0 })
+	res := frozen.stop(t)
+	t.Logf("%d claims held when it was stopped; %+v", held, res.Counts)
+	if res.Counts.Lost != held || res.Counts.Done != quick+1 {
+		t.Errorf("the runner that was stopped: %+v, want %d lost and %d done\n%s", res, held, quick+1, frozen.stderr.String())
+	}
+	seen := map[string]int{}
+	if n := frozen.count(t, seen); n != quick+slow+1 {
+		t.Errorf("it started %d jobs after it was stopped, want only the new one", n-quick-slow)
+	}
+	other.count(t, seen)
+	for id, n := range seen {
+		if n > 2 || n == 2 && before[id] == 0 {
+			t.Errorf("job %s started %d times", id, n)
+		}
+	}
+	if len(seen) != d.pushed {
+		t.Errorf("%d jobs started, want %d", len(seen), d.pushed)
+	}
+}
+
+// TestPostgresAway crashes the server and leaves it away for three leases: no job runs twice.
+func TestPostgresAway(t *testing.T) {
+	const lease = 2 * time.Second
+	d := newDatabase(t, lease)
+	runners := []*runner{d.runner(0), d.runner(1)}
+	seen := map[string]int{}
+	d.push(4000, func(_ int, j *note) { j.Takes = 5 * time.Millisecond })
+	await(t, d.group, func(c jobqueue.Counts) bool { return c.Claimed > 100 && c.Total() < d.pushed-500 })
+	if err := d.server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(3 * lease)
+	if err := d.server.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	d.idle()
+	starts, lost := 0, 0
+	for _, r := range runners {
+		res := r.stop(t)
+		lost += res.Counts.Lost
+		if res.Counts.Failed > 0 {
+			t.Errorf("%+v, want none that failed", res.Counts)
+		}
+		starts += r.count(t, seen)
+	}
+	t.Logf("%d jobs, %d starts, %d claims lost", d.pushed, starts, lost)
+	if starts != d.pushed || len(seen) != d.pushed || lost > 0 {
+		t.Errorf("%d starts of %d jobs, %d claims lost, want %d starts", starts, len(seen), lost, d.pushed)
+	}
+}
+
+// TestPostgresTakeover kills a runner that runs a thousand jobs, while another has as many idle workers.
+func TestPostgresTakeover(t *testing.T) {
+	const jobs = 1000
+	_, asked := duration(t)
+	lease := time.Second
+	if asked {
+		lease = 10 * time.Second
+	}
+	d := newDatabase(t, lease)
+	d.push(jobs, func(_ int, j *note) { j.Takes = time.Hour })
+	args := []string{"--procs", fmt.Sprint(jobs)}
+	killed := d.runner(0, args...)
+	started := func(r *runner) bool { return r.count(t, map[string]int{}) == jobs }
+	await(t, d.group, func(c jobqueue.Counts) bool { return started(killed) })
+	other := d.runner(1, args...)
+	begin := time.Now()
+	if err := killed.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	var claimable time.Duration
+	await(t, d.group, func(c jobqueue.Counts) bool {
+		if claimable == 0 && c.Ready > 0 {
+			claimable = time.Since(begin)
+		}
+		return started(other)
+	})
+	took := time.Since(begin)
+	t.Logf("with a lease of %v the first were seen ready %v after the kill, all %d jobs ran again after %v", lease, claimable, jobs, took)
+	if asked && took > 12*time.Second {
+		t.Error("it must be 12 s at most")
+	}
+}
+
+// TestPostgresLateCommit keeps a transaction that has pushed a job open while many others are pushed and run: its job
+// is found though it stands before them, at once where runners have nothing else to do.
+func TestPostgresLateCommit(t *testing.T) {
+	_, asked := duration(t)
+	open, times := time.Duration(0), 2
+	if asked {
+		open, times = 5*time.Second, 5
+	}
+	for name, depth := range map[string]int{"idle": 0, "backlog": 5000} {
+		t.Run(name, func(t *testing.T) {
+			d := newDatabase(t, 10*time.Second)
+			c, err := pgx.Connect(t.Context(), d.server.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close(context.Background())
+			var waits []time.Duration
+			r := d.runner(0)
+			for range times {
+				tx, err := c.Begin(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				p, err := d.backend.PushTx(t.Context(), tx, d.group, jobqueue.Spec{Job: &note{Text: fmt.Sprint("late ", len(waits))}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				id := p[0].ID
+				ran := func() bool {
+					seen := map[string]int{}
+					r.count(t, seen)
+					return seen[id] > 0
+				}
+				keep := func() {
+					if n := backlog(t, d.group); n < depth {
+						d.push(1000, func(_ int, j *note) { j.Takes = time.Millisecond })
+					}
+				}
+				d.push(1000, nil)
+				begin, before := time.Now(), d.pushed
+				await(t, d.group, func(c jobqueue.Counts) bool {
+					keep()
+					return (depth == 0 && c.Total() == 0 || depth > 0 && d.pushed-before > 5000) && time.Since(begin) >= open
+				})
+				if ran() {
+					t.Fatal("a job ran before its transaction was committed")
+				}
+				if err := tx.Commit(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				begin = time.Now()
+				await(t, d.group, func(jobqueue.Counts) bool { keep(); return ran() })
+				waits = append(waits, time.Since(begin))
+			}
+			t.Logf("started after the commit: %v", waits)
+			if asked && depth == 0 && slices.Max(waits) > time.Second {
+				t.Error("it must be a second at most")
+			}
+			if s := r.stderr.String(); strings.Contains(s, "level=WARN") {
+				t.Errorf("the runner has something to say: %s", s)
+			}
+		})
+	}
+}
+
+// TestPostgresPooler has a runner behind a PgBouncer that gives connections to transactions: it says once that it
+// cannot be woken, and finds its jobs all the same.
+func TestPostgresPooler(t *testing.T) {
+	const lease = 10 * time.Second
+	d := newDatabase(t, lease)
+	p, err := d.server.Pool("transaction", 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	d.connect(p.URL, lease)
+	r := d.runner(0)
+	begin := time.Now()
+	await(t, d.group, func(c jobqueue.Counts) bool {
+		if c.Total() == 0 {
+			d.push(1, nil)
+		}
+		return time.Since(begin) > 6*time.Second // It takes five to find out.
+	})
+	d.idle()
+	res := r.stop(t)
+	t.Logf("%d jobs; %s", d.pushed, r.stderr.String())
+	if res.Counts.Done != d.pushed || res.Counts.Lost > 0 || strings.Count(r.stderr.String(), "store cannot wake runners") != 1 {
+		t.Errorf("%+v of %d jobs, want one line that it cannot be woken:\n%s", res.Counts, d.pushed, r.stderr.String())
+	}
+}
