@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -63,19 +64,27 @@ default_pool_size = %[7]d
 		return nil, err
 	}
 	args := []string{"-q", ini}
-	if os.Geteuid() == 0 {
+	if os.Geteuid() == 0 && s.owner == nil {
 		args = append([]string{"-u", "postgres"}, args...)
 	}
 	p.cmd = exec.Command(program, args...)
-	if err := p.cmd.Start(); err != nil {
+	p.cmd.SysProcAttr = attributes(s.owner)
+	started := make(chan error)
+	p.ended = make(chan struct{})
+	go func() {
+		// As with the server, it ends with the thread that started it.
+		runtime.LockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			p.cmd.Wait()
+		}
+		close(p.ended)
+	}()
+	if err := <-started; err != nil {
 		p.cmd = nil
 		return nil, err
 	}
-	p.ended = make(chan struct{})
-	go func() {
-		p.cmd.Wait()
-		close(p.ended)
-	}()
 	p.URL = fmt.Sprintf("postgres://%s@/%s?host=%s", conf.User, conf.Database, p.dir)
 	limit, tick := time.NewTimer(patience), time.NewTicker(10*time.Millisecond)
 	defer limit.Stop()
