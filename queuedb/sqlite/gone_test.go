@@ -112,7 +112,7 @@ func TestLogIsBounded(t *testing.T) {
 		}
 		return info.Size()
 	}
-	for range 400 {
+	for range 1000 {
 		push(t, b, records(20)...)
 	}
 	close(stop)
