@@ -83,7 +83,7 @@ func (f *fetcher) run(ctx context.Context) (Reason, error) {
 		}
 		f.release()
 		f.unstall()
-		f.attend()
+		f.attend(ctx)
 		room := f.room()
 		if room.none() {
 			if reason, err := f.standstill(); reason != "" {
@@ -254,6 +254,9 @@ func (f *fetcher) claim(ctx context.Context, l look, room room) (asked, kept int
 	for _, src := range order {
 		if ctx.Err() != nil || f.solo != nil {
 			break
+		}
+		if src.again != nil {
+			continue // it failed just now
 		}
 		kept += f.pop(ctx, src.store, src.ttl, wants[src])
 	}

@@ -177,8 +177,4 @@ func (f *fetcher) giveBackAll() {
 		f.r.giveBack(f.box(), h.job, 0)
 	}
 	f.held = nil
-	if f.solo != nil {
-		f.r.giveBack(f.box(), f.solo.job, 0)
-		f.solo = nil
-	}
 }

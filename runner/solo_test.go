@@ -37,6 +37,145 @@ func counter(n *atomic.Int64) func(context.Context, int) error {
 	}
 }
 
+// While a job waits to be alone it is not claimed: whoever kills the process cannot be it.
+func TestAloneUnclaimed(t *testing.T) {
+	for what, rate := range map[string]float64{"a free type": 0, "a throttled type": 1} {
+		t.Run(what, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFarm(t)
+				var running, ran atomic.Int64
+				f.add("long", jobqueue.Policy{}, sleep(5*time.Second))
+				f.add("bad", jobqueue.Policy{Rate: rate}, func(ctx context.Context, n int) error {
+					running.Add(1)
+					defer running.Add(-1)
+					f.held(1)
+					ran.Add(1)
+					return sleep(300*time.Millisecond)(ctx, n)
+				})
+				f.dangerous("bad", 3, time.Second)
+				f.push("long", 2)
+				done := f.goRun(t.Context(), runner.Options{Workers: 4, Wait: true, MaxTime: 30 * time.Second})
+				time.Sleep(25 * time.Millisecond) // never when something ends
+				for range 20 * 20 {
+					time.Sleep(50 * time.Millisecond)
+					c, err := f.store.Counts(t.Context(), jobqueue.Name{Domain: "wiki", Type: "bad"})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if n := int(running.Load()); c[0].Claimed != n {
+						t.Errorf("%d are claimed and %d run", c[0].Claimed, n)
+						break
+					}
+				}
+				if ran.Load() != 3 {
+					t.Errorf("%d ran, want 3", ran.Load())
+				}
+				if res := <-done; res.Counts.Done != 5 || res.Counts.Lost > 0 {
+					t.Errorf("%v, want 5 done", res)
+				}
+			})
+		})
+	}
+}
+
+// A job that waits to be alone and that another runner takes meanwhile, or somebody deletes, holds up nothing.
+func TestAloneTaken(t *testing.T) {
+	name := jobqueue.Name{Domain: "wiki", Type: "bad"}
+	for what, take := range map[string]func(*farm, string) error{
+		"claimed": func(f *farm, id string) error {
+			l := jobqueue.Lease{Token: [16]byte{8}, TTL: time.Hour}
+			claims, err := f.store.Pop(f.Context(), l, jobqueue.Want{Name: name, ID: id})
+			if len(claims) != 1 {
+				f.Errorf("Pop = %v, want the job that waits", claims)
+			}
+			return err
+		},
+		"deleted": func(f *farm, id string) error {
+			n, err := f.store.Delete(f.Context(), jobqueue.Filter{IDs: []string{id}})
+			if n != 1 {
+				f.Errorf("%d deleted, want the job that waits", n)
+			}
+			return err
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFarm(t)
+				var bad, quick atomic.Int64
+				f.add("long", jobqueue.Policy{}, sleep(5*time.Second))
+				f.add("bad", jobqueue.Policy{}, counter(&bad))
+				f.add("quick", jobqueue.Policy{}, counter(&quick))
+				f.dangerous("bad", 1, time.Second)
+				f.push("long", 1)
+				done := f.goRun(t.Context(), runner.Options{Workers: 4, Wait: true, MaxTime: 30 * time.Second})
+				time.Sleep(3 * time.Second)
+				f.push("quick", 100)
+				time.Sleep(time.Second)
+				if quick.Load() > 0 {
+					t.Error("jobs are claimed while one waits to be alone")
+				}
+				if err := take(f, f.entry("bad").ID); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(2 * time.Second)
+				if bad.Load() != 0 || quick.Load() != 100 {
+					t.Errorf("%d and %d others ran, want 0 and 100", bad.Load(), quick.Load())
+				}
+				f.counted(<-done, runner.Counts{Done: 101, GivenBack: 1})
+			})
+		})
+	}
+}
+
+// Several runners share dangerous jobs and a stream of others: each job is alone where it runs, and all get done.
+func TestAloneAmongRunners(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t)
+		var bad, good atomic.Int64
+		runners := make([]<-chan *runner.Result, 3)
+		f.add("bad", jobqueue.Policy{}, sleep(0))
+		f.dangerous("bad", 20, time.Second)
+		for i := range runners {
+			mine := *f
+			mine.reg = &jobqueue.Registry{}
+			var running atomic.Int64
+			mine.add("bad", jobqueue.Policy{}, func(ctx context.Context, n int) error {
+				defer running.Add(-1)
+				if n := running.Add(1); n != 1 {
+					t.Errorf("%d run beside it, want none", n-1)
+				}
+				if c := jobqueue.FromContext(ctx); c.Expiries != 2 || c.Failures != 0 {
+					t.Errorf("%d expiries and %d failures, want 2 and 0", c.Expiries, c.Failures)
+				}
+				bad.Add(1)
+				return sleep(100*time.Millisecond)(ctx, n)
+			})
+			mine.add("good", jobqueue.Policy{}, func(ctx context.Context, n int) error {
+				running.Add(1)
+				defer running.Add(-1)
+				good.Add(1)
+				return sleep(time.Duration(n%10)*100*time.Millisecond)(ctx, n)
+			})
+			runners[i] = mine.goRun(t.Context(), runner.Options{Workers: 4, Wait: true, MaxTime: 2 * time.Minute})
+		}
+		for range 60 {
+			f.push("good", 10)
+			time.Sleep(time.Second)
+		}
+		if bad.Load() != 20 || good.Load() < 500 {
+			t.Errorf("%d ran alone and %d beside others, want 20 and nearly 600", bad.Load(), good.Load())
+		}
+		done, lost := 0, 0
+		for _, r := range runners {
+			res := <-r
+			done, lost = done+res.Counts.Done, lost+res.Counts.Lost
+		}
+		if done != 620 || lost > 0 {
+			t.Errorf("%d done and %d lost, want 620 and none", done, lost)
+		}
+	})
+}
+
 // Dangerous jobs keep their rate, and get their turns.
 func TestThrottledDangerous(t *testing.T) {
 	for what, tt := range map[string]struct {

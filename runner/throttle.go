@@ -114,14 +114,12 @@ func (f *fetcher) throttle(jobs []*job) []*job {
 	var gated []*job
 	var charges []jobqueue.Charge
 	for _, j := range jobs {
-		g := j.typ.gate
-		if g == nil {
+		if j.typ.gate == nil {
 			kept = append(kept, j)
 			continue
 		}
-		items := f.r.measure(j)
 		gated = append(gated, j)
-		charges = append(charges, jobqueue.Charge{Key: g.key, Items: float64(max(items, 0)), PerSecond: g.rate})
+		charges = append(charges, f.bill(j))
 	}
 	if len(gated) == 0 {
 		return kept
@@ -138,6 +136,12 @@ func (f *fetcher) throttle(jobs []*job) []*job {
 		}
 	}
 	return kept
+}
+
+// bill returns what the rate of its type charges for a job.
+func (f *fetcher) bill(j *job) jobqueue.Charge {
+	items := f.r.measure(j)
+	return jobqueue.Charge{Key: j.typ.gate.key, Items: float64(max(items, 0)), PerSecond: j.typ.gate.rate}
 }
 
 // charge books jobs, and returns how long each must wait after now, in one call of the
@@ -208,8 +212,11 @@ func (f *fetcher) heldSuspects() (n int) {
 	return n
 }
 
-// nextHeld returns how long until the next held job's turn, or d if that is sooner.
+// nextHeld returns how long until the turn of the next job that is held or must run alone, or d if that is sooner.
 func (f *fetcher) nextHeld(d time.Duration) time.Duration {
+	if o := f.solo; o != nil && !o.begun && !o.turn.IsZero() {
+		d = min(d, max(time.Until(o.turn), 0))
+	}
 	for _, h := range f.held {
 		d = min(d, max(time.Until(h.at), 0))
 	}
