@@ -25,6 +25,7 @@ func (f *fetcher) look() (l look) {
 	f.looked = now
 	var domains map[string]bool
 	var names []jobqueue.Name
+	broken := 0 // queues whose handler is not known to work
 	for _, s := range f.r.stores {
 		if s.again != nil || s.err != nil && now.Before(s.retryAt) || s.settler.failing() || s.inHand.Load() >= maxInHand {
 			continue
@@ -38,7 +39,8 @@ func (f *fetcher) look() (l look) {
 		l.vain += s.foreign
 		for _, n := range s.ready {
 			t := f.jobType(s, n.Type)
-			if alone, hope := t.rest.leftAlone(now); alone {
+			trouble, alone, hope := t.rest.state(now)
+			if alone {
 				l.faulty, l.hope = true, l.hope || hope
 				l.vain++
 				continue
@@ -48,9 +50,16 @@ func (f *fetcher) look() (l look) {
 				l.vain++
 				continue
 			}
+			if trouble && !hope {
+				broken++
+			}
 			l.queues = append(l.queues, n)
 			l.stores = append(l.stores, s)
 		}
+	}
+	if broken > 0 && broken == len(l.queues) && !l.hope && !f.r.o.Wait && f.r.pool.load().busy == 0 {
+		// Nothing else is left: whether the run ends must not depend on how long it took to get here.
+		l.queues, l.stores, l.faulty = nil, nil, true
 	}
 	l.took = time.Since(now)
 	return l

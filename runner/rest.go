@@ -55,15 +55,15 @@ func (t *rest) closed(now time.Time) bool {
 	return now.Before(t.until) || t.probe != nil && t.probe.unsettled()
 }
 
-// leftAlone reports whether jobs of the type are not to be claimed, and whether to hope
-// that this changes soon: the handler worked a moment ago.
-func (t *rest) leftAlone(now time.Time) (alone, hope bool) {
+// state reports whether there is trouble, whether jobs of the type are not to be claimed because of it, and
+// whether to hope that it ends soon: the handler worked a moment ago.
+func (t *rest) state(now time.Time) (trouble, alone, hope bool) {
 	if !t.trouble.Load() {
-		return false, false
+		return false, false, false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.closed(now), t.worked.Load() && now.Sub(t.since) < patience
+	return true, t.closed(now), t.worked.Load() && now.Sub(t.since) < patience
 }
 
 // ends returns when the type may be tried again; zero if it does not rest.

@@ -93,6 +93,55 @@ func TestFaultOfOneType(t *testing.T) {
 	})
 }
 
+// However long a run takes to find out that there is nothing else to do, it tries a broken handler no second time for that.
+func TestFaultOnce(t *testing.T) {
+	slow := 2500 * time.Millisecond
+	for what, tt := range map[string]struct {
+		store func(context.Context, string) error
+		end   func(runner.Ended)
+	}{
+		"slow store": {store: func(_ context.Context, op string) error {
+			if op == "settle" {
+				time.Sleep(slow)
+			}
+			return nil
+		}},
+		"slow hook": {end: func(runner.Ended) { time.Sleep(slow) }},
+	} {
+		t.Run(what, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFarm(t)
+				f.add("a", jobqueue.Policy{}, func(context.Context, int) error { return jobqueue.Fault(errors.New("away")) })
+				f.push("a", 1)
+				f.faults.set(tt.store)
+				res := f.run(t.Context(), runner.Options{Workers: 2, OnEnd: tt.end})
+				f.reached(res, runner.HandlerFault)
+				f.counted(res, runner.Counts{GivenBack: 1})
+			})
+		})
+	}
+}
+
+// A run that has other work tries again after each rest.
+func TestFaultTriedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t)
+		begin := time.Now()
+		f.add("a", jobqueue.Policy{}, func(context.Context, int) error {
+			if time.Since(begin) < 5*time.Second {
+				return jobqueue.Fault(errors.New("away"))
+			}
+			return nil
+		})
+		f.add("long", jobqueue.Policy{}, sleep(10*time.Second))
+		f.push("a", 10)
+		f.push("long", 1)
+		res := f.run(t.Context(), runner.Options{Workers: 2})
+		f.reached(res, runner.NoneReady)
+		f.counted(res, runner.Counts{Done: 11, GivenBack: res.Counts.GivenBack})
+	})
+}
+
 // A run that does not wait has patience with a handler that worked before.
 func TestFaultPatience(t *testing.T) {
 	for away, want := range map[time.Duration]runner.Reason{4 * time.Second: runner.NoneReady, time.Hour: runner.HandlerFault} {
