@@ -245,7 +245,8 @@ func (c Counts) Total() int { return c.Ready + c.Delayed + c.Claimed + c.Abandon
 // A Backlog is a queue that has work.
 type Backlog struct {
 	Name
-	Age time.Duration // about how long its oldest ready job has been ready
+	Age     time.Duration // about how long its oldest ready job has been ready
+	Version int64         // of an [Aggregator]'s entry; 0 from a Backend
 }
 
 // A Filter matches stored jobs: all its fields must. The zero Filter matches every job.

@@ -14,7 +14,9 @@ type Routes struct {
 	MaxParams int                     // bytes of parameters per job; 0 means DefaultMaxParams
 	Policy    func(typ string) Policy // zero fields mean the defaults; nil means all defaults
 	Control   Control                 // keeps what is paused; nil means Default, if it is one
-	Trace     *Trace
+	// Aggregator is told, in the background, of the queues that get jobs; nil means that runners ask every backend.
+	Aggregator Aggregator
+	Trace      *Trace
 }
 
 // A Group is how programs reach queues: it routes job types to backends, for a
@@ -30,6 +32,7 @@ type routes struct {
 	backends  []Backend // each once, the default first
 	maxParams int
 	pauses    pauses
+	notes     *notifier // nil without an aggregator
 }
 
 // NewGroup returns a group at home in domain. It panics without a default
@@ -54,6 +57,9 @@ func NewGroup(domain string, r Routes) *Group {
 	}
 	if rs.Trace == nil {
 		rs.Trace = &Trace{}
+	}
+	if rs.Aggregator != nil {
+		rs.notes = &notifier{aggregator: rs.Aggregator, trace: rs.Trace}
 	}
 	return &Group{rs, domain}
 }

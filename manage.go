@@ -37,6 +37,37 @@ func (g *Group) Ready(ctx context.Context, names ...Name) iter.Seq2[Backlog, err
 	}
 }
 
+// Hints yields what the [Aggregator] has, without what is paused; see [Group.Pause]. A
+// hint may be wrong. Whoever finds nothing where there should be work clears it. Without an
+// aggregator Hints yields what Ready does, of the given types.
+func (g *Group) Hints(ctx context.Context, types ...string) iter.Seq2[Backlog, error] {
+	return func(yield func(Backlog, error) bool) {
+		if g.Aggregator == nil {
+			for r, err := range g.Ready(ctx) {
+				if (err != nil || len(types) == 0 || slices.Contains(types, r.Type)) && !yield(r, err) {
+					return
+				}
+			}
+			return
+		}
+		held, err := g.paused(ctx)
+		if err != nil {
+			yield(Backlog{}, &Error{Op: "read hints", Err: err})
+			return
+		}
+		for r, err := range g.Aggregator.Ready(ctx, types...) {
+			if err != nil {
+				err = &Error{Op: "read hints", Err: err}
+			} else if held != nil && held.covers(r.Name) {
+				continue
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
 // Counts returns the exact counts of each name from its backend or, without names, of
 // every queue that holds a job in any backend, including such as hold
 // jobs of a type that is routed elsewhere by now.

@@ -135,6 +135,7 @@ func (g *Group) pushPiece(ctx context.Context, b Backend, records []Record, piec
 	for k, i := range piece {
 		pushed[i] = answer[k]
 	}
+	g.notifyPushed(batch)
 	return nil
 }
 

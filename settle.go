@@ -66,6 +66,8 @@ func (g *Group) Settle(ctx context.Context, outcomes ...Outcome) error {
 		}
 		if err != nil {
 			errs = append(errs, &Error{Op: "settle", Err: err})
+		} else {
+			g.notifySettled(mine)
 		}
 		lost = append(lost, gone...)
 	}

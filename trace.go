@@ -21,4 +21,7 @@ type Trace struct {
 
 	// Settled is called for each Backend.Settle.
 	Settled func(ctx context.Context, outcomes []Outcome, lost []*Claim, err error)
+
+	// Notified is called for each Aggregator.Notify.
+	Notified func(ctx context.Context, queues []Backlog, err error)
 }
