@@ -19,6 +19,7 @@ const (
 	progressKey    = "progress"      // in a Control, set whenever runners have got something done
 	presenceTime   = 5 * time.Second // between two announcements; one counts for three times as long
 	presenceWait   = time.Second     // for taking it back at the end
+	newsTime       = time.Second / 4 // at least so long before one that is made because of news
 	mostListed     = 100             // domains, and running jobs
 	mostFaults     = 20
 	mostReason     = 200 // bytes of a fault
@@ -113,7 +114,8 @@ func Progress(ctx context.Context, g *jobqueue.Group) (ago time.Duration, ok boo
 
 var errNoControl = fmt.Errorf("%w: the default backend keeps no control values, so runners cannot say that they are alive", errors.ErrUnsupported)
 
-// announce says every few seconds that this runner is alive. That it cannot be said stops nothing.
+// announce says every few seconds that this runner is alive, and at once when a type begins or ends
+// a rest. That it cannot be said stops nothing.
 func (r *run) announce(ctx context.Context) {
 	c := r.group.Control
 	if c == nil {
@@ -133,9 +135,16 @@ func (r *run) announce(ctx context.Context) {
 			r.log.Warn("the runner cannot say that it is alive", "error", printable(err.Error()))
 		}
 		failing = err != nil
+		said := time.Now()
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
+		case <-r.news:
+			// Faults come in swarms; they are told together.
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Until(said.Add(newsTime))):
+			}
 		}
 	}
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), presenceWait)

@@ -65,6 +65,43 @@ func (f *farm) alive(n int) []runner.Presence {
 	return all
 }
 
+// That handlers are at fault, and that they work again, a runner says at once, and of many of them together.
+func TestPresenceNews(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t, sharing)
+		var good atomic.Bool
+		types := make([]string, 15)
+		for i := range types {
+			types[i] = fmt.Sprintf("t%d", i)
+			f.add(types[i], jobqueue.Policy{}, func(context.Context, int) error {
+				if good.Load() {
+					return nil
+				}
+				return jobqueue.Fault(errors.New("away"))
+			})
+		}
+		done := f.goRun(t.Context(), runner.Options{Wait: true, Workers: 4, Poll: 50 * time.Millisecond, MaxTime: 20 * time.Second})
+		time.Sleep(11 * time.Second) // a second after it said so by itself
+		before := f.faults.calls("setvalue")
+		for _, typ := range types {
+			f.push(typ, 1)
+		}
+		time.Sleep(400 * time.Millisecond)
+		good.Store(true)
+		if n := len(f.alive(1)[0].Faults); n != len(types) {
+			t.Errorf("soon after the faults it says so of %d types, want %d", n, len(types))
+		}
+		if n := f.faults.calls("setvalue") - before; n < 1 || n > 2 {
+			t.Errorf("it said so in %d calls, want one or two", n)
+		}
+		time.Sleep(2 * time.Second)
+		if p := f.alive(1)[0]; len(p.Faults) > 0 {
+			t.Errorf("faults are %v, want none when all is well again", p.Faults)
+		}
+		<-done
+	})
+}
+
 // A running runner says what it is and does, until it ends.
 func TestPresence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -144,10 +144,12 @@ func (r *run) learn(j *job, err error, do jobqueue.Action) {
 			r.resting.Store(j.typ.name, reason.Error())
 		}
 		r.log.Error("handler at fault, its type rests", "type", printable(j.typ.name), "for", begins, "error", printable(err.Error()))
+		poke(r.news)
 		r.wake()
 	case ends:
 		r.resting.Delete(j.typ.name)
 		r.log.Info("handler works again", "type", printable(j.typ.name))
+		poke(r.news)
 		r.wake()
 	}
 }

@@ -68,6 +68,7 @@ type run struct {
 	calls   context.Context          // of the fetcher's calls: ends with Options.Abort
 	cutOff  atomic.Bool              // running jobs are being told to end
 	changed chan struct{}            // something that the fetcher may wait for has changed
+	news    chan struct{}            // something that others should know at once has changed
 	hinted  atomic.Bool              // a store said that there may be work
 	served  atomic.Pointer[[]string] // what Options.Domains returned last; nil without it
 	claimed int64                    // claims so far; the fetcher's
@@ -80,7 +81,7 @@ type run struct {
 }
 
 func newRun(g *jobqueue.Group, reg *jobqueue.Registry, o *Options) *run {
-	r := &run{id: uuid.NewString(), group: g, reg: reg, o: o.withDefaults(), changed: make(chan struct{}, 1)}
+	r := &run{id: uuid.NewString(), group: g, reg: reg, o: o.withDefaults(), changed: make(chan struct{}, 1), news: make(chan struct{}, 1)}
 	r.log = r.o.Logger
 	r.debug = r.log.Enabled(context.Background(), slog.LevelDebug)
 	routes := g.Routes
