@@ -1,9 +1,11 @@
 package runner_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -355,4 +357,26 @@ func TestAbort(t *testing.T) {
 		f.reached(res, runner.Stopped)
 		f.counted(res, runner.Counts{GivenBack: 1})
 	})
+}
+
+// An abort interrupts calls of a store that is well, and the log does not blame it.
+func TestAbortLog(t *testing.T) {
+	for _, op := range []string{"ready", "pop", "charge"} {
+		t.Run(op, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFarm(t, sharing)
+				f.add("a", jobqueue.Policy{Rate: 1000}, sleep(0))
+				f.push("a", 10)
+				f.faults.set(hanging(op))
+				abort := make(chan struct{})
+				time.AfterFunc(time.Second, func() { close(abort) })
+				var log bytes.Buffer
+				res := f.run(t.Context(), runner.Options{Wait: true, Abort: abort, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+				f.reached(res, runner.Stopped)
+				if f.faults.calls(op) == 0 || log.Len() > 0 {
+					t.Errorf("after %d calls the log is %s", f.faults.calls(op), log.String())
+				}
+			})
+		})
+	}
 }

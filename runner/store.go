@@ -88,7 +88,7 @@ func (s *store) heard(err error) {
 		s.answered, s.failures, s.err = time.Now(), 0, nil
 		return
 	}
-	if s.failures == 0 {
+	if s.failures == 0 && s.r.calls.Err() == nil { // else it is the abort that fails
 		s.r.log.Warn("store fails", "error", printable(err.Error()))
 	}
 	s.err = err

@@ -163,7 +163,7 @@ func (f *fetcher) charge(jobs []*job, charges []jobqueue.Charge) (waits []time.D
 	booked, err := f.limiter.Charge(ctx, charges...)
 	now = time.Now()
 	if err != nil {
-		if f.unbooked == 0 {
+		if f.unbooked == 0 && f.r.calls.Err() == nil {
 			f.r.log.Warn("rates cannot be charged, types that have one wait", "error", printable(err.Error()))
 		}
 		wait := holdTime + backoff(f.unbooked)
