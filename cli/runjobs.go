@@ -52,7 +52,7 @@ read-only.`,
 
 func (f *runFlags) run(ctx context.Context, c *cobra.Command, s *session) error {
 	o := f.o
-	o.Logger = s.log
+	o.Logger, o.Label = s.log, s.claimed
 	if s.farm.Domains() != nil {
 		o.Domains = s.farm.Domains
 	}

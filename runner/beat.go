@@ -56,7 +56,7 @@ func (h *hand) lose() {
 		return
 	}
 	r := h.beater.s.r
-	r.log.Warn("claim lost", claimAttrs(h.jobs[0].claim, "running", told, "unstarted", n)...)
+	r.log.Warn("claim lost", r.attrs(h.jobs[0].claim, "running", told, "unstarted", n)...)
 	if n > 0 {
 		r.tally.add(func(c *Counts) { c.Lost += n })
 		r.unrun.Add(int64(n))

@@ -56,7 +56,7 @@ func (r *run) tell(j *job, err error, do jobqueue.Action) {
 			return nil
 		})
 		if bad != nil {
-			r.log.Error("OnEnd panics", claimAttrs(j.claim, "error", printable(bad.Error()))...)
+			r.log.Error("OnEnd panics", r.attrs(j.claim, "error", printable(bad.Error()))...)
 		}
 	}
 	if r.o.Unlogged {
@@ -64,7 +64,7 @@ func (r *run) tell(j *job, err error, do jobqueue.Action) {
 	}
 	if err == nil {
 		if r.debug {
-			r.log.Debug("job done", claimAttrs(j.claim, "took", j.took)...)
+			r.log.Debug("job done", r.attrs(j.claim, "took", j.took)...)
 		}
 		return
 	}
@@ -75,7 +75,7 @@ func (r *run) tell(j *job, err error, do jobqueue.Action) {
 	case jobqueue.ActionAbandon:
 		level, msg = slog.LevelError, "job abandoned"
 	}
-	r.log.Log(r.base, level, msg, claimAttrs(j.claim, "took", j.took, "error", printable(err.Error()))...)
+	r.log.Log(r.base, level, msg, r.attrs(j.claim, "took", j.took, "error", printable(err.Error()))...)
 }
 
 // conclude counts a run that has ended, and hands its job to the settler.
@@ -141,7 +141,7 @@ func (r *run) stuck() (claims []*jobqueue.Claim) {
 
 // strand tells of a job that ignores the end of its context.
 func (r *run) strand(c *jobqueue.Claim) {
-	r.log.Error("job ignores the end of its context", claimAttrs(c)...)
+	r.log.Error("job ignores the end of its context", r.attrs(c)...)
 }
 
 // giveBack settles a job that has not run, uncounted.

@@ -17,7 +17,7 @@ func printable(s string) string {
 	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
 }
 
-// claimAttrs returns the attributes that name a job, then more.
-func claimAttrs(c *jobqueue.Claim, more ...any) []any {
-	return append([]any{"queue", c.Name.String(), "id", printable(c.ID), "attempt", c.Attempt}, more...)
+// attrs returns the attributes that name a job, then more.
+func (r *run) attrs(c *jobqueue.Claim, more ...any) []any {
+	return append([]any{"queue", c.Name.String(), "id", printable(r.o.Label(c)), "attempt", c.Attempt}, more...)
 }

@@ -71,6 +71,10 @@ type Options struct {
 	// debug level. Text that comes from outside is escaped. Default [slog.Default].
 	Logger *slog.Logger
 
+	// Label returns what the log, and this runner's [Presence], call the ID of a job. It is for groups of
+	// several backends, each of which has IDs of its own. Default Claim.ID.
+	Label func(c *jobqueue.Claim) string
+
 	// Owner names this process to people who look at claims and runners; nothing depends
 	// on it. Default host name and process id.
 	Owner string
@@ -111,6 +115,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.Label == nil {
+		c.Label = func(c *jobqueue.Claim) string { return c.ID }
 	}
 	if c.Owner == "" {
 		host, _ := os.Hostname()

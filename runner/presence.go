@@ -56,7 +56,7 @@ type Presence struct {
 type RunningJob struct {
 	Domain  string    `json:"domain"`
 	Type    string    `json:"type"`
-	ID      string    `json:"id"`
+	ID      string    `json:"id"` // as Options.Label has it
 	Attempt int       `json:"attempt"`
 	Since   time.Time `json:"since"` // by the runner's clock
 }
@@ -195,7 +195,7 @@ func (r *run) presence(started time.Time) []byte {
 	}
 	for _, w := range r.workers {
 		if j := w.current.Load(); j != nil {
-			p.Running = append(p.Running, RunningJob{j.claim.Domain, j.claim.Type, j.claim.ID, j.claim.Attempt, j.started.UTC()})
+			p.Running = append(p.Running, RunningJob{j.claim.Domain, j.claim.Type, r.o.Label(j.claim), j.claim.Attempt, j.started.UTC()})
 		}
 	}
 	p.Faults = map[string]string{}

@@ -117,7 +117,7 @@ func TestPresence(t *testing.T) {
 		begin := time.Now()
 		ctx, stop := context.WithCancel(t.Context())
 		done := f.goRun(ctx, runner.Options{
-			Workers: 2, Wait: true, Owner: "label", Domains: func() []string { return []string{"wiki", "other"} },
+			Workers: 2, Wait: true, Owner: "label", Label: func(c *jobqueue.Claim) string { return "main:" + c.ID }, Domains: func() []string { return []string{"wiki", "other"} },
 		})
 		other := f.goRun(ctx, runner.Options{Wait: true, Types: []string{"rare"}})
 		time.Sleep(7 * time.Second)
@@ -141,7 +141,7 @@ func TestPresence(t *testing.T) {
 		if p.Busy != 2 || len(p.Running) != 2 {
 			t.Fatalf("the runner says that these run: %+v", p.Running)
 		}
-		if j := p.Running[0]; j.Domain != "wiki" || j.Type != "work" || j.ID == "" || j.Attempt != 1 || j.Since.Sub(begin) > time.Second {
+		if j := p.Running[0]; j.Domain != "wiki" || j.Type != "work" || !strings.HasPrefix(j.ID, "main:") || j.Attempt != 1 || j.Since.Sub(begin) > time.Second {
 			t.Errorf("the runner says that this runs: %+v", j)
 		}
 		time.Sleep(time.Minute)

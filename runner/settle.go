@@ -145,7 +145,7 @@ func (t *settler) run() {
 func (t *settler) fly(jobs []*job) {
 	if refused, err := t.settle(jobs); err != nil {
 		t.s.r.log.Error("results refused: these jobs run again when their leases end",
-			claimAttrs(refused[0].claim, "jobs", len(refused), "error", printable(err.Error()))...)
+			t.s.r.attrs(refused[0].claim, "jobs", len(refused), "error", printable(err.Error()))...)
 		t.refuses.Store(true)
 		t.unsettled(refused)
 	}
@@ -284,13 +284,13 @@ func (t *settler) settled(jobs []*job, lostClaims []*jobqueue.Claim) {
 			unrun = append(unrun, j)
 		case gone:
 			n.Lost++
-			t.s.r.log.Warn("claim lost before its result was recorded", claimAttrs(j.claim)...)
+			t.s.r.log.Warn("claim lost before its result was recorded", t.s.r.attrs(j.claim)...)
 		case j.early == nil:
 			n.count(j)
 		}
 	}
 	if len(unrun) > 0 {
-		t.s.r.log.Warn("claims lost before they were given back", claimAttrs(unrun[0].claim, "jobs", len(unrun))...)
+		t.s.r.log.Warn("claims lost before they were given back", t.s.r.attrs(unrun[0].claim, "jobs", len(unrun))...)
 	}
 	t.s.r.tally.add(func(c *Counts) { c.plus(n) })
 	t.release(jobs)

@@ -51,7 +51,7 @@ func newStore(r *run, b jobqueue.Backend, routes jobqueue.Routes) *store {
 	}
 	trace.Exhausted = func(ctx context.Context, c *jobqueue.Claim, reason string) {
 		r.tally.add(func(n *Counts) { n.Abandoned++ })
-		r.log.Error("job abandoned", claimAttrs(c, "error", printable(reason))...)
+		r.log.Error("job abandoned", r.attrs(c, "error", printable(reason))...)
 		if f := theirs.Exhausted; f != nil {
 			f(ctx, c, reason)
 		}
