@@ -34,7 +34,7 @@ type Job interface {
 // [FromContext] returns it; a child with a zero Time would be a root of its own.
 type Root struct {
 	Key  string    // what was changed; "" means that the job has no root
-	Time time.Time // when; zero means the time of the push by the store's clock
+	Time time.Time // when, at most a day ahead of the pusher's clock; zero means the time of the push by the store's clock
 }
 
 // A Spec says what to push.

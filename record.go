@@ -15,8 +15,9 @@ const DefaultMaxParams = 1 << 20
 
 // Limits of what else a job carries.
 const (
-	maxRootKey = 1 << 10
-	maxHeaders = 16 << 10
+	maxRootKey   = 1 << 10
+	maxRootAhead = 24 * time.Hour // of the pusher's clock: a time too far ahead would supersede all that comes later
+	maxHeaders   = 16 << 10
 )
 
 // MaxDelay is how far ahead a job may be released, and the longest lease and keeping time.
@@ -131,6 +132,9 @@ func checkExtras(s *Spec) error {
 		return fmt.Errorf("%w: root key %q is not UTF-8 without NUL", ErrInvalid, s.Root.Key)
 	case s.Root.Key == "" && !s.Root.Time.IsZero():
 		return fmt.Errorf("%w: root has a time but no key", ErrInvalid)
+	case time.Until(s.Root.Time) > maxRootAhead:
+		return fmt.Errorf("%w: root %q is of %s, more than %v ahead of this host's clock",
+			ErrInvalid, s.Root.Key, s.Root.Time.UTC().Format(time.RFC3339), maxRootAhead)
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func TestRecords(t *testing.T) {
 		jobqueue.Spec{Type: "t"},
 		jobqueue.Spec{Type: "t", Domain: "other", Params: []byte(` {"b":1, "a":2}`), Dedupe: true, MaxTries: 4},
 		jobqueue.Spec{Job: &mail{typed: "mail", To: []string{"a<b"}}, Delay: time.Minute, Headers: map[string]string{"h": "v"}},
-		jobqueue.Spec{Type: "t", ReleaseAt: at, Root: jobqueue.Root{Key: "page", Time: at}, DedupeKey: "k"},
+		jobqueue.Spec{Type: "t", ReleaseAt: at, Root: jobqueue.Root{Key: "page", Time: at.AddDate(-10, 0, 0)}, DedupeKey: "k"},
 		jobqueue.Spec{Type: "t", Root: jobqueue.Root{Key: "page"}},
 	)
 	if err != nil {
@@ -39,7 +39,7 @@ func TestRecords(t *testing.T) {
 		{Name: name, Params: []byte(`{}`)},
 		{Name: jobqueue.Name{Domain: "other", Type: "t"}, Params: []byte(` {"b":1, "a":2}`), Digest: digest, MaxTries: 4},
 		{Name: jobqueue.Name{Domain: "wiki", Type: "mail"}, Params: []byte(`{"to":["a\u003cb"]}`), Delay: time.Minute, Headers: map[string]string{"h": "v"}},
-		{Name: name, Params: []byte(`{}`), Digest: jobqueue.KeyDigest("k"), ReleaseAt: whole, Root: jobqueue.Root{Key: "page", Time: whole}},
+		{Name: name, Params: []byte(`{}`), Digest: jobqueue.KeyDigest("k"), ReleaseAt: whole, Root: jobqueue.Root{Key: "page", Time: whole.AddDate(-10, 0, 0)}},
 		{Name: name, Params: []byte(`{}`), Root: jobqueue.Root{Key: "page"}},
 	}
 	if diff := cmp.Diff(want, records); diff != "" {
@@ -102,6 +102,9 @@ func TestRecordsRefuses(t *testing.T) {
 		"root key with NUL":   {jobqueue.Spec{Type: "t", Root: jobqueue.Root{Key: "a\x00"}}, jobqueue.ErrInvalid, "root key"},
 		"root key not UTF-8":  {jobqueue.Spec{Type: "t", Root: jobqueue.Root{Key: "\xff"}}, jobqueue.ErrInvalid, "root key"},
 		"root without a key":  {jobqueue.Spec{Type: "t", Root: jobqueue.Root{Time: now}}, jobqueue.ErrInvalid, "no key"},
+		"root in days":        {jobqueue.Spec{Type: "t", Root: jobqueue.Root{Key: "page 1", Time: now.Add(25 * time.Hour)}}, jobqueue.ErrInvalid, `root "page 1"`},
+		"root in the year 1e4": {jobqueue.Spec{Type: "t", Root: jobqueue.Root{Key: "k", Time: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}}, jobqueue.ErrInvalid,
+			"10000-01-01T00:00:00Z, more than 24h0m0s ahead of this host's clock"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			b := queuememory.New()
@@ -133,6 +136,8 @@ func TestRecordsAccepts(t *testing.T) {
 		"surrogate, not deduplicated": {Type: "t", Params: []byte(`{"a":"\ud800","a":1}`)},
 		"surrogate, with a key":       {Type: "t", Params: []byte(`{"a":"\ud800"}`), DedupeKey: "k"},
 		"the past":                    {Type: "t", ReleaseAt: time.Unix(0, 0)},
+		"a root of the past":          {Type: "t", Root: jobqueue.Root{Key: "k", Time: time.Unix(0, 0)}},
+		"a root of a fast clock":      {Type: "t", Root: jobqueue.Root{Key: "k", Time: time.Now().Add(23 * time.Hour)}},
 		"U+FFFD":                      {Job: &mail{typed: "mail", To: []string{"\ufffd"}}},
 		"text of an escape":           {Job: &mail{typed: "mail", To: []string{`\ufffd`, `\\ufffd`}}},
 		"long key":                    {Type: "t", Root: jobqueue.Root{Key: strings.Repeat("x", 1024)}},

@@ -34,6 +34,7 @@ func TestBadFlags(t *testing.T) {
 		{"jobctl push --type null --params ", `invalid: parameters are not JSON: ""`},
 		{"jobctl push --type null --delay 10", `invalid argument "10" for "--delay" flag: it must be a length of time, such as 90s, 10m or 7d`},
 		{"jobctl push --type null --root-time 2026-01-02T03:04:05Z", "invalid: root has a time but no key"},
+		{"jobctl push --type null --root k --root-time 9999-01-02T03:04:05Z", `invalid: root "k" is of 9999-01-02T03:04:05Z, more than 24h0m0s ahead of this host's clock`},
 		{"jobctl push --type null --root-time yesterday", `invalid argument "yesterday" for "--root-time" flag: it must be a time such as 2006-01-02T15:04:05Z`},
 		{"jobctl push --type null --max-tries 0", `invalid argument "0" for "--max-tries" flag: it must be a whole number from 1 to 2147483647`},
 		{"jobctl push --type null --from-line 3", "--from-line is for jobs on standard input, it does not go with --type"},
