@@ -25,8 +25,9 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"runjobs": func() { os.Exit(cli.Execute(cli.RunJobs(cli.App{}))) },
-		"jobctl":  func() { os.Exit(cli.Execute(cli.JobCtl(cli.App{}))) },
+		"runjobs":   func() { os.Exit(cli.Execute(cli.RunJobs(cli.App{}))) },
+		"jobctl":    func() { os.Exit(cli.Execute(cli.JobCtl(cli.App{}))) },
+		"nextjobdb": func() { os.Exit(cli.Execute(cli.NextJobDB(cli.App{}))) },
 		"young": func() {
 			cli.ShowYoungSnapshots()
 			os.Exit(cli.Execute(cli.JobCtl(cli.App{})))
