@@ -24,11 +24,11 @@
 // # Dangerous jobs
 //
 // A job whose claim has run out may have killed its process. It is not
-// claimed before a worker is free. After the second time it runs alone: the
-// runner gives back what has not started, claims nothing, waits for what runs and for
-// what its store has not recorded, and only then starts the job, so that a crash can only be
-// its own. It waits for a lease, or up to eight if that was in vain before; then it gives the
-// job back for one to two leases, and for nine times as long as it waited takes no other such job
+// claimed before a worker is free. After the second time it runs alone, so that a crash can only be
+// its own: unless nothing else is in hand, the runner gives it back, together with what has not started, with a delay
+// that keeps it from others, claims nothing, waits for what runs and for what its store has not recorded,
+// and only then claims the job by its ID and starts it. It waits for a lease, or up to eight if that was in vain
+// before; then the job is anybody's, and for nine times as long as it waited the runner takes no such job
 // while any runs. Results that other stores do not take are not waited for.
 //
 // # Handlers at fault

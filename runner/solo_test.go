@@ -127,6 +127,34 @@ func TestAloneTaken(t *testing.T) {
 	}
 }
 
+// Where the answer to the claim of a job that may start gets lost, it starts later, and nothing is counted.
+func TestAloneAnswerLost(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t)
+		f.add("long", jobqueue.Policy{}, sleep(5*time.Second))
+		f.add("bad", jobqueue.Policy{}, func(ctx context.Context, n int) error {
+			if c := jobqueue.FromContext(ctx); c.Expiries != 2 {
+				t.Errorf("%d expiries, want 2", c.Expiries)
+			}
+			f.held(1)
+			return sleep(time.Second)(ctx, n)
+		})
+		f.dangerous("bad", 1, time.Second)
+		f.push("long", 1)
+		done := f.goRun(t.Context(), runner.Options{Workers: 4})
+		time.Sleep(3 * time.Second)
+		f.faults.mu.Lock()
+		f.faults.late = failing(jobqueue.ErrUnavailable, "pop")
+		f.faults.mu.Unlock()
+		time.Sleep(4 * time.Second)
+		f.stored("bad", 0, 0, 1, 0) // claimed, and nobody knows
+		f.faults.mu.Lock()
+		f.faults.late = nil
+		f.faults.mu.Unlock()
+		f.counted(<-done, runner.Counts{Done: 2, GivenBack: 1})
+	})
+}
+
 // Several runners share dangerous jobs and a stream of others: each job is alone where it runs, and all get done.
 func TestAloneAmongRunners(t *testing.T) {
 	bubble(t, func(t *testing.T) {
