@@ -217,6 +217,11 @@ func TestHTTPFaults(t *testing.T) {
 			conn.Close()
 		}
 	}()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // connects, and never shakes hands
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
 	missing := filepath.Join(t.TempDir(), "missing")
 	for what, e := range map[string]handler.Endpoint{
 		"connection refused": {URL: closed.URL + "/?key=hunter2"},
@@ -224,6 +229,7 @@ func TestHTTPFaults(t *testing.T) {
 		"unknown authority":  {URL: secure.URL + "/?key=hunter2"},
 		"connection closed":  {URL: broken + "/?key=hunter2"},
 		"another protocol":   {URL: "http://" + noise.Addr().String() + "/?key=hunter2"},
+		"no handshake":       {URL: "https://" + silent.Addr().String() + "/?key=hunter2", Connect: 50 * time.Millisecond},
 		"no token":           {URL: broken, TokenFile: missing},
 		"no key":             {URL: broken, HMACFile: missing},
 		"empty key":          {URL: broken, HMACFile: os.DevNull},

@@ -60,6 +60,22 @@ func TestSettledIsNotLost(t *testing.T) {
 	})
 }
 
+// An owner is a label: who comes after a killed runner of that name waits for its leases as anybody does.
+func TestSameOwner(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t)
+		f.add("a", jobqueue.Policy{}, sleep(0))
+		f.push("a", 3)
+		l := jobqueue.Lease{Token: [16]byte{7}, TTL: time.Minute, Owner: "host:1"}
+		claims, err := f.store.Pop(t.Context(), l, jobqueue.Want{Name: jobqueue.Name{Domain: "wiki", Type: "a"}, Max: 2})
+		if err != nil || len(claims) != 2 {
+			t.Fatalf("Pop = %v, %v, want two jobs", claims, err)
+		}
+		f.counted(f.run(t.Context(), runner.Options{Owner: l.Owner}), runner.Counts{Done: 1})
+		f.stored("a", 0, 0, 2, 0)
+	})
+}
+
 // A lease of less than a second is one of a second: jobs do not go to and fro.
 func TestShortLease(t *testing.T) {
 	bubble(t, func(t *testing.T) {
