@@ -22,6 +22,34 @@ const (
 // TestKills kills one of three runners with SIGKILL again and again while
 // they have jobs in hand: none is lost, none abandoned, and few start again.
 func TestKills(t *testing.T) {
+	for name, d := range map[string]drill{
+		"short jobs":       {most: 500 * time.Millisecond},
+		"beside long jobs": {most: 200 * time.Millisecond, long: 300 * time.Millisecond},
+	} {
+		t.Run(name, d.run)
+	}
+}
+
+// A drill says how runners are killed.
+type drill struct {
+	most time.Duration // at most so long after the one before, at least 50 ms
+	long time.Duration // how long every fiftieth job runs, for which the others that must run alone have to wait; 0 for none
+}
+
+// jobs returns jobs of 5 ms and some long ones. These cannot help being killed often.
+func (d drill) jobs(first, n int) []jobqueue.Spec {
+	specs := make([]jobqueue.Spec, n)
+	for i := range specs {
+		job := &note{Pushed: time.Now(), Text: fmt.Sprint(first + i), Takes: 5 * time.Millisecond}
+		specs[i].Job = job
+		if d.long > 0 && i%50 == 0 {
+			job.Takes, specs[i].MaxTries = d.long, 1000
+		}
+	}
+	return specs
+}
+
+func (d drill) run(t *testing.T) {
 	length, asked := duration(t)
 	wanted := 4
 	if asked {
@@ -48,19 +76,16 @@ func TestKills(t *testing.T) {
 		runners[i] = start(t, dir, i, args...)
 	}
 
-	specs := make([]jobqueue.Spec, 1000)
+	const batch = 1000
 	pushed, kills := 0, 0
 	for end := time.Now().Add(length); kills < wanted || time.Now().Before(end); {
-		for backlog(t, g) < 4*len(specs) {
-			for i := range specs {
-				specs[i] = jobqueue.Spec{Job: &note{Pushed: time.Now(), Text: fmt.Sprint(pushed + i), Takes: 5 * time.Millisecond}}
-			}
-			if _, err := g.Push(t.Context(), specs...); err != nil {
+		for backlog(t, g) < 4*batch {
+			if _, err := g.Push(t.Context(), d.jobs(pushed, batch)...); err != nil {
 				t.Fatal(err)
 			}
-			pushed += len(specs)
+			pushed += batch
 		}
-		<-time.After(50*time.Millisecond + time.Duration(rnd.IntN(450))*time.Millisecond)
+		<-time.After(50*time.Millisecond + time.Duration(rnd.Int64N(int64(d.most-50*time.Millisecond))))
 		i := rnd.IntN(len(runners))
 		if err := runners[i].cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
