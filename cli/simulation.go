@@ -25,10 +25,10 @@ func printSimulation(w io.Writer, title string, reports []*simulate.Report) erro
 			jain, worst = fmt.Sprintf("%.3f", r.Jain), fmt.Sprintf("%.3f", r.JainWorst)
 			shares = fmt.Sprintf("%.2f to %.2f", r.Least, r.Most)
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%.1f%%\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Policy, r.Started, r.Waiting, 100*r.Busy,
+		fmt.Fprintf(t, "%s\t%d\t%d\t%.1f%%\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Policy, r.Wait.Started, r.Wait.Jobs-r.Wait.Started, 100*r.Busy,
 			brief(r.Wait.Mean), brief(r.Wait.P50), brief(r.Wait.P99), brief(r.Wait.Longest), jain, worst, shares)
 		for i, c := range r.Classes {
-			fmt.Fprintf(t, "%s\t\t\t\t%s\t%s\t%s\t%s\t\t\t\t\n", []string{"urgent", "low"}[i],
+			fmt.Fprintf(t, "%s\t%d\t%d\t\t%s\t%s\t%s\t%s\t\t\t\t\n", []string{"urgent", "low"}[i], c.Started, c.Jobs-c.Started,
 				brief(c.Mean), brief(c.P50), brief(c.P99), brief(c.Longest))
 		}
 	}
@@ -89,6 +89,7 @@ func brief(d time.Duration) string {
 func simulationJSON(w io.Writer, reports []*simulate.Report) error {
 	type waits struct {
 		Jobs    int     `json:"jobs"`
+		Started int     `json:"started"`
 		Mean    float64 `json:"mean"`
 		P50     float64 `json:"p50"`
 		P99     float64 `json:"p99"`
@@ -112,8 +113,6 @@ func simulationJSON(w io.Writer, reports []*simulate.Report) error {
 	type report struct {
 		Policy   simulate.Policy `json:"policy"`
 		Elapsed  float64         `json:"elapsed"`
-		Started  int             `json:"started"`
-		Waiting  int             `json:"waiting"`
 		Busy     float64         `json:"busy"`
 		Wait     waits           `json:"wait"`
 		Classes  []waits         `json:"classes,omitempty"`
@@ -121,12 +120,12 @@ func simulationJSON(w io.Writer, reports []*simulate.Report) error {
 		Domains  []domain        `json:"domains"`
 	}
 	of := func(v simulate.Waits) waits {
-		return waits{v.Jobs, v.Mean.Seconds(), v.P50.Seconds(), v.P99.Seconds(), v.Longest.Seconds()}
+		return waits{v.Jobs, v.Started, v.Mean.Seconds(), v.P50.Seconds(), v.P99.Seconds(), v.Longest.Seconds()}
 	}
 	var list []report
 	for _, r := range reports {
 		n := report{
-			Policy: r.Policy, Elapsed: r.Elapsed.Seconds(), Started: r.Started, Waiting: r.Waiting, Busy: r.Busy, Wait: of(r.Wait),
+			Policy: r.Policy, Elapsed: r.Elapsed.Seconds(), Busy: r.Busy, Wait: of(r.Wait),
 		}
 		for _, c := range r.Classes {
 			n.Classes = append(n.Classes, of(c))

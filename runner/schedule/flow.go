@@ -15,6 +15,7 @@ type class struct {
 	now   float64 // the start of the last place of the class that a worker has begun with
 	flows map[string]*flow
 	types []*typ
+	ready int // queues
 }
 
 // A flow is the work of one domain in one class.

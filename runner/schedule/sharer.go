@@ -12,6 +12,10 @@ const (
 	newCost = 10 * time.Millisecond // of a place while nothing is known about the type
 	minCost = 10 * time.Microsecond // of any place: claiming and settling are no runs, but take time
 
+	// credit is how far a domain that got less than its share, as it was charged too much or could not be
+	// admitted, may lag behind, in milliseconds of virtual time.
+	credit = 1000
+
 	// forgiven is after how long without a place a domain owes nothing any more, and
 	// may be forgotten if it has no work.
 	forgiven = 10 * time.Minute
@@ -152,7 +156,7 @@ func (s *Sharer) Deal(now time.Time, n int, admit func(n jobqueue.Name, cost tim
 // next returns the class to be served next and the domain in it; nil if nothing is ready.
 func (s *Sharer) next() (class *class, first *flow) {
 	for _, c := range s.classes {
-		if class != nil && max(c.tag, s.now) >= max(class.tag, s.now) {
+		if class != nil && c.tag >= class.tag {
 			continue
 		}
 		if f := c.next(); f != nil {
@@ -166,7 +170,7 @@ func (s *Sharer) place(now time.Time, c *class, q *queue, cost time.Duration) Pl
 	f := q.flow
 	s.turn++
 	q.turn, q.since, f.served = s.turn, now, now
-	c.tag, f.tag = max(c.tag, s.now), max(f.tag, c.now)
+	c.tag, f.tag = max(c.tag, s.now-credit), max(f.tag, c.now-credit)
 	p := Place{q.name, cost, c.index, c.tag, f.tag}
 	c.tag += ms(cost) / c.share
 	f.move(ms(cost))
@@ -260,6 +264,9 @@ func (s *Sharer) add(q *queue, since time.Time) {
 		return
 	}
 	q.since = since
+	if f.class.ready++; f.class.ready == 1 {
+		f.class.tag = max(f.class.tag, s.now)
+	}
 	if len(f.ready) == 0 {
 		f.tag = max(f.tag, f.class.now)
 	}
@@ -273,6 +280,7 @@ func (s *Sharer) remove(q *queue) {
 	}
 	f := q.flow
 	q.typ.remove(q)
+	f.class.ready--
 	f.ready = slices.DeleteFunc(f.ready, func(r *queue) bool { return r == q })
 	if len(f.ready) == 0 {
 		s.idle++

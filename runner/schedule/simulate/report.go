@@ -9,8 +9,6 @@ import (
 // A Report is how a load was served.
 type Report struct {
 	Policy  Policy
-	Started int           // jobs
-	Waiting int           // jobs that had not started when the time was over
 	Elapsed time.Duration // the time simulated
 	Busy    float64       // the part of the workers' time that was used
 	Wait    Waits         // from arrival to start, of all jobs; of those still waiting until the end
@@ -29,6 +27,7 @@ type Report struct {
 // Waits are statistics of waiting times.
 type Waits struct {
 	Jobs                    int
+	Started                 int // the others still waited when the time was over
 	Mean, P50, P99, Longest time.Duration
 }
 
@@ -88,11 +87,10 @@ func jain(x []float64) float64 {
 }
 
 func (s *simulation) report(p Policy) *Report {
-	r := &Report{Policy: p, Elapsed: s.now, Started: len(s.waits)}
+	r := &Report{Policy: p, Elapsed: s.now}
 	for _, q := range s.all {
 		for _, j := range q.jobs {
-			r.Waiting++
-			s.waited(q.domain, j)
+			s.waited(q.domain, j, false)
 		}
 	}
 	r.Wait = waits(s.waits, -1)
@@ -124,11 +122,14 @@ func (s *simulation) report(p Policy) *Report {
 // waits returns the statistics of a class; -1 is of all.
 func waits(all []wait, class int) Waits {
 	var list []time.Duration
-	sum := 0.0
+	sum, started := 0.0, 0
 	for _, w := range all {
 		if class < 0 || w.class == class {
 			list = append(list, w.d)
 			sum += float64(w.d)
+			if w.started {
+				started++
+			}
 		}
 	}
 	if len(list) == 0 {
@@ -136,5 +137,5 @@ func waits(all []wait, class int) Waits {
 	}
 	slices.Sort(list)
 	at := func(q float64) time.Duration { return list[int(math.Ceil(q*float64(len(list))))-1] }
-	return Waits{len(list), time.Duration(sum / float64(len(list))), at(0.5), at(0.99), list[len(list)-1]}
+	return Waits{len(list), started, time.Duration(sum / float64(len(list))), at(0.5), at(0.99), list[len(list)-1]}
 }

@@ -69,8 +69,9 @@ type simulation struct {
 }
 
 type wait struct {
-	d     time.Duration
-	class int
+	d       time.Duration
+	class   int
+	started bool
 }
 
 func (s *simulation) Len() int { return len(s.slots) }
@@ -179,13 +180,13 @@ func (s *simulation) start() {
 			d := q.domain
 			d.waiting--
 			d.started++
-			s.waited(d, j)
+			s.waited(d, j, true)
 			heap.Push(s, &running{job: j, domain: d, runner: i, ends: s.now + j.Run, noted: s.now, charged: d.cost})
 		}
 	}
 }
 
-func (s *simulation) waited(d *domain, j Job) {
+func (s *simulation) waited(d *domain, j Job, started bool) {
 	w := s.now - j.At
 	d.waits += w
 	d.longest = max(d.longest, w)
@@ -193,7 +194,7 @@ func (s *simulation) waited(d *domain, j Job) {
 	if s.o.Plan.Class != nil {
 		class = s.o.Plan.Class(j.Type)
 	}
-	s.waits = append(s.waits, wait{w, class})
+	s.waits = append(s.waits, wait{w, class, started})
 }
 
 func (s *simulation) end(r *running) {
