@@ -2,20 +2,23 @@ package cli
 
 import (
 	"fmt"
+	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/config"
 )
 
 func (e *env) configure() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "config",
-		Short: "Check the farm file",
+		Short: "Check the farm file, or make one",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("unknown argument %q of config, it must be check", args[0])
+				return usagef("unknown argument %q of config, it must be check or import", args[0])
 			}
-			return usagef("config what? It must be check")
+			return usagef("config what? It must be check or import")
 		},
 		Run: func(*cobra.Command, []string) {},
 	}
@@ -40,5 +43,47 @@ right, and end with status 2; or print ok. No backend is opened.`,
 			return err
 		},
 	})
+	c.AddCommand(importing())
 	return c
+}
+
+// maxImport bounds a file to import, in bytes.
+const maxImport = 1 << 20
+
+func importing() *cobra.Command {
+	return &cobra.Command{
+		Use:   "import FILE",
+		Short: "Print a farm file made of the configuration of a jobrunner service",
+		Long: `Print a farm file made of a configuration of Wikimedia's jobrunner service, and on
+standard error a line for everything that could not be carried over.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("import which file? Give its path, such as jobrunner.json")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			f, err := os.Open(args[0])
+			if err != nil {
+				return &statusError{exitUsage, err}
+			}
+			defer f.Close()
+			text, err := io.ReadAll(io.LimitReader(f, maxImport+1))
+			if err != nil {
+				return &statusError{exitUsage, err}
+			}
+			if len(text) > maxImport {
+				return usagef("%s: it is over %d bytes", args[0], maxImport)
+			}
+			made, err := config.ImportJobrunner(text)
+			if err != nil {
+				return usagef("%s: %w", args[0], err)
+			}
+			for _, note := range made.Notes {
+				fmt.Fprintf(c.ErrOrStderr(), "%s: %s\n", c.Root().Name(), escape(note))
+			}
+			_, err = io.WriteString(c.OutOrStdout(), made.File)
+			return err
+		},
+	}
 }

@@ -29,6 +29,7 @@ type Farm struct {
 	def      settings
 	types    map[string]settings
 	domains  domains
+	sharing  sharing
 }
 
 // Load reads a farm file of at most 1 MiB. The error joins one error for each mistake in it, each
@@ -100,6 +101,9 @@ func (f *Farm) read(r *reader, top ast.Node) {
 		"backends": func(n ast.Node) {
 			r.pairs(n, "backends", func(name string, at, n ast.Node) { f.readBackend(r, name, at, n) })
 		},
+		"classes": func(n ast.Node) { f.sharing.readClasses(r, n) },
+		"weights": func(n ast.Node) { f.sharing.readWeights(r, n) },
+		"groups":  func(n ast.Node) { f.sharing.readGroups(r, n) },
 		"default": func(n ast.Node) { f.def = r.settings(n, "default") },
 		"types": func(n ast.Node) {
 			r.pairs(n, "types", func(typ string, at, n ast.Node) {
@@ -117,6 +121,7 @@ func (f *Farm) read(r *reader, top ast.Node) {
 		r.fail(f.def.line, "default.exclude would leave out every type, set it in types")
 	}
 	f.checkBackends(r, top)
+	f.checkSharing(r)
 }
 
 func (f *Farm) checkBackends(r *reader, top ast.Node) {

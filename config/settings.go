@@ -11,6 +11,7 @@ import (
 type settings struct {
 	line     ast.Node // where they stand
 	backend  *value
+	class    *value
 	dedupe   *bool
 	once     *bool
 	exclude  *bool
@@ -31,6 +32,11 @@ func (r *reader) settings(n ast.Node, what string) settings {
 		"backend": func(n ast.Node) {
 			if v, ok := r.text(n, of("backend")); ok {
 				s.backend = &v
+			}
+		},
+		"class": func(n ast.Node) {
+			if v, ok := r.text(n, of("class")); ok {
+				s.class = &v
 			}
 		},
 		"atMostOnce": func(n ast.Node) { s.once = r.boolean(n, of("atMostOnce")) },
