@@ -1,0 +1,57 @@
+-- change deletes or requeues jobs, at most 500.
+-- ARGV  see entries; the last is 'delete' or 'requeue'
+-- Returns how many, and the id to go on after or ''.
+local requeue = table.remove(ARGV) == 'requeue'
+local n, left = 0, 500
+if ARGV[6] == 'after' then
+	left = math.min(left, tonumber(ARGV[8]))
+end
+local touched, last = {}, ''
+local next = each(function(id, body, s, q)
+	local k, kind = block(id), s and byte(s) or R
+	if kind == R then
+		leave(q, id)
+	elseif kind == D then
+		call('ZREM', B .. 'd' .. q, id)
+	elseif kind == A then
+		call('ZREM', B .. 'a' .. q, id)
+	else
+		lose(sub(s, 2, 17), id)
+		count(q, -1)
+	end
+	touched[kind .. ' ' .. q] = {kind, q}
+	if requeue then
+		local _, _, err = history(call('HGET', k, 'e' .. id))
+		if err == '' then
+			call('HDEL', k, 'e' .. id)
+		else
+			call('HSET', k, 'e' .. id, '0 0 ' .. err)
+		end
+		call('HSET', k, 's' .. id, 'R' .. fmt('%.0f', now))
+		append(q, {id}, now)
+	else
+		if byte(body, 13) % 2 == 1 then
+			local digest = sub(body, 14, 29)
+			if call('HGET', B .. 'u' .. q, digest) == id then
+				call('HDEL', B .. 'u' .. q, digest)
+			end
+		end
+		call('HDEL', k, id, 's' .. id, 'e' .. id, 't' .. id)
+		vacate(k)
+	end
+	n, last = n + 1, id
+	return n < left
+end)
+for _, t in pairs(touched) do
+	if t[1] == R then
+		front(t[2])
+	elseif t[1] == D then
+		first('d', t[2])
+	elseif t[1] == A then
+		first('a', t[2])
+	end
+end
+if n == left then
+	next = last
+end
+return done({n, next})

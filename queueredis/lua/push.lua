@@ -1,0 +1,181 @@
+-- push stores the jobs of one or more pushes, each of them unless it was stored before.
+-- It alone does not run when the server is full: what it needs room for may be refused.
+-- ARGV  3 how many names, and they; then how many pushes, and of each its id, how many jobs, the least number for
+--       a job, and in runs, with the place of the first one in the push,
+--       'p', place, which name, how many, and the jobs, which have nothing else to them; or
+--       's', place, which name, digest or '', when to release, key and time of the root or '', '', and one job.
+--       Release is '' for now, '+' and a delay, '=' and a time.
+-- Returns of each push the number that the places are added to for the ids, and of the duplicates place and id.
+local names, at = {}, 4
+for i = 1, tonumber(ARGV[3]) do
+	names[i] = ARGV[at]
+	at = at + 1
+end
+local numberOf, heads = queues(names), {}
+for i, name in ipairs(names) do
+	local q = numberOf[i]
+	if not q then
+		lastQueue = lastQueue + 1
+		q = fmt('%.0f', lastQueue)
+		numberOf[i] = q
+		call('HSET', B .. 'n', name, q)
+		call('HSET', B .. 'q', q, name)
+		note('queue', lastQueue)
+	end
+	heads[i] = struct.pack('>I4I8', tonumber(q), now)
+end
+
+-- What is stored goes in as few commands as there are blocks and queues.
+local puts, ready, delayed, order, firstPut = {}, {}, {}, {}, lastID
+local function flush()
+	for k, args in pairs(puts) do
+		spread('HSET', k, args)
+		local n = sub(k, #B + 2)
+		call('ZADD', B .. 'jz', n, n)
+	end
+	for _, q in ipairs(order) do
+		if ready[q] then
+			append(q, ready[q], now)
+			ready[q] = nil
+		end
+		if delayed[q] then
+			spread('ZADD', B .. 'd' .. q, delayed[q])
+			first('d', q)
+			delayed[q] = nil
+		end
+	end
+	puts, ready, delayed, order, firstPut = {}, {}, {}, {}, lastID
+end
+
+local function put(id, field, value)
+	local k = block(id)
+	local p = puts[k]
+	if not p then
+		p = {}
+		puts[k] = p
+	end
+	p[#p + 1] = field
+	p[#p + 1] = value
+end
+
+local function listOf(lists, q)
+	local l = lists[q]
+	if not l then
+		l = {}
+		lists[q] = l
+		order[#order + 1] = q
+	end
+	return l
+end
+
+-- releaseTime returns when a job is to be ready, which is now or later.
+local function releaseTime(r)
+	if r == '' then
+		return now
+	elseif byte(r) == 43 then
+		return now + tonumber(sub(r, 2))
+	end
+	return math.max(now, tonumber(sub(r, 2)))
+end
+
+-- takeOver lets a waiting job stand for one that is dropped as its duplicate.
+local function takeOver(id, i, at, key, time)
+	if tonumber(id) > firstPut then
+		flush()
+	end
+	local k, q = block(id), numberOf[i]
+	local state = call('HMGET', k, 's' .. id, 't' .. id)
+	if state[1] == 'D' and at < tonumber(call('ZSCORE', B .. 'd' .. q, id)) then
+		if at > now then
+			call('ZADD', B .. 'd' .. q, at, id)
+		else
+			call('ZREM', B .. 'd' .. q, id)
+			call('HSET', k, 's' .. id, 'R' .. fmt('%.0f', now))
+			append(q, {id}, now)
+		end
+		first('d', q)
+	end
+	local root = state[2]
+	if not root then
+		return -- Without a root it is never superseded, so it does everybody's work.
+	elseif sub(root, 19) ~= key then
+		-- Superseded by either root's successor, it would leave the other's work undone.
+		call('HDEL', k, 't' .. id)
+	elseif time > sub(root, 1, 18) then
+		call('HSET', k, 't' .. id, time .. key)
+		mark(markOf(names[i], key), time)
+	end
+end
+
+local answers, pushes = {}, tonumber(ARGV[at])
+at = at + 1
+for push = 1, pushes do
+	local token, left, base = ARGV[at], tonumber(ARGV[at + 1]), fresh(lastID, tonumber(ARGV[at + 2]))
+	at = at + 3
+	local known = recall('p', token)
+	local twins = {}
+	local zero = {} -- what a root without a time gets, by its mark
+	while left > 0 do
+		local place, i = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+		local q, head = numberOf[i], heads[i]
+		if ARGV[at] == 'p' then
+			local n = tonumber(ARGV[at + 3])
+			if not known then
+				local line = listOf(ready, q)
+				for a = 0, n - 1 do
+					local id = fmt('%.0f', base + place + a)
+					put(id, id, head .. ARGV[at + 4 + a])
+					line[#line + 1] = id
+				end
+				lastID = base + place + n - 1
+			end
+			at, left = at + 4 + n, left - n
+		else
+			if not known then
+				local digest, release, key, time = ARGV[at + 3], releaseTime(ARGV[at + 4]), ARGV[at + 5], ARGV[at + 6]
+				local field = key ~= '' and markOf(names[i], key)
+				if field and time == '' then
+					if not zero[field] then
+						local t, m = stamp(now), recall('m', field)
+						zero[field] = m and m >= t and later(m) or t
+					end
+					time = zero[field]
+				end
+				local twin = digest ~= '' and call('HGET', B .. 'u' .. q, digest)
+				if twin then
+					takeOver(twin, i, release, key, time)
+					twins[#twins + 1] = ARGV[at + 1] .. ':' .. twin
+				else
+					local id = fmt('%.0f', base + place)
+					lastID = base + place
+					put(id, id, head .. ARGV[at + 7])
+					if digest ~= '' then
+						call('HSET', B .. 'u' .. q, digest, id)
+					end
+					if field then
+						put(id, 't' .. id, time .. key)
+						mark(field, time)
+					end
+					if release > now then
+						local z = listOf(delayed, q)
+						z[#z + 1] = release
+						z[#z + 1] = id
+						put(id, 's' .. id, 'D')
+					else
+						local line = listOf(ready, q)
+						line[#line + 1] = id
+					end
+				end
+			end
+			at, left = at + 8, left - 1
+		end
+	end
+	if not known then
+		known = fmt('%.0f', base) .. ' ' .. table.concat(twins, ' ')
+		remember('p', token, known)
+	end
+	answers[push] = known
+end
+flush()
+note('id', lastID)
+return done(answers)

@@ -1,0 +1,374 @@
+-- turn settles, extends and pops, any number of each one after the other, in one call.
+-- ARGV  3 how many orders, and of each its letter and what settle, extend and pop below say.
+-- Returns the answers in the same order.
+
+-- fieldsOf returns the fields of a job, of which plain ones have two.
+local function fieldsOf(args, id, s)
+	args[#args + 1] = id
+	args[#args + 1] = 's' .. id
+	if byte(s, 18) == 49 then
+		args[#args + 1] = 'e' .. id
+		args[#args + 1] = 't' .. id
+	end
+end
+
+-- settledBefore reports whether a token has settled a job, which it does not hold.
+local function settledBefore(token, id)
+	local record = call('HGET', cc, token) or recall('e', token)
+	if not record then
+		return false
+	end
+	record = cmsgpack.unpack(record)
+	for _, lost in ipairs(record[3]) do
+		if lost == id then
+			return false
+		end
+	end
+	for _, member in ipairs(members(record)) do
+		if member == id then
+			return true
+		end
+	end
+	return false
+end
+
+-- settle: how many runs, and of each the token and 'd', how many, and the ids of jobs that are done; or
+-- 'r', 'g' or 'a', for retry, give back or abandon, id, delay, how long to keep it or '', and the error or ''.
+-- Answers the places of those that were lost, from 0.
+local function settle(at)
+	local lost, place = {}, 0
+	local n = tonumber(ARGV[at])
+	at = at + 1
+	for _ = 1, n do
+		local token, kind = ARGV[at], ARGV[at + 1]
+		local ids, a, few = {}, at + 2, 1
+		if kind == 'd' then
+			few = tonumber(ARGV[at + 2])
+			a = at + 3
+		end
+		for i = 1, few do
+			ids[i] = ARGV[a + i - 1]
+		end
+		local held, ofQueue, states = 0, {}, {}
+		runs(ids, function(k, i, j)
+			local fields = {}
+			for p = i, j do
+				fields[#fields + 1] = 's' .. ids[p]
+			end
+			local values = call('HMGET', k, unpack(fields))
+			local gone, seen = {}, {}
+			for p = i, j do
+				local id, s = ids[p], values[p - i + 1]
+				if holds(token, s) and not seen[id] then
+					held = held + 1
+					seen[id] = true
+					local q = sub(s, 19)
+					ofQueue[q] = (ofQueue[q] or 0) + 1
+					if kind == 'd' then
+						fieldsOf(gone, id, s)
+					end
+				elseif not seen[id] and not settledBefore(token, id) then
+					lost[#lost + 1] = place + p - 1
+				end
+			end
+			if #gone > 0 then
+				call('HDEL', k, unpack(gone))
+				vacate(k)
+			end
+		end)
+		if kind == 'd' then
+			at = a + few
+		else
+			if held > 0 then
+				local id, wait, keep, err = ids[1], tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5]
+				local k, q = block(id), next(ofQueue)
+				local f, x, old = history(call('HGET', k, 'e' .. id))
+				if err == '' then
+					err = old
+				end
+				if kind ~= 'g' then
+					f = f + 1
+				end
+				if f > 0 or x > 0 or err ~= '' then
+					call('HSET', k, 'e' .. id, f .. ' ' .. x .. ' ' .. err)
+				end
+				if kind == 'a' then
+					call('HSET', k, 's' .. id, 'A')
+					call('ZADD', B .. 'a' .. q, keep == '' and 'inf' or now + keep, id)
+					first('a', q)
+				elseif wait > 0 then
+					delay(q, id, now + wait)
+				else
+					call('HSET', k, 's' .. id, 'R' .. fmt('%.0f', now))
+					append(q, {id}, now)
+				end
+			end
+			at = at + 6
+		end
+		place = place + few
+		for q, n in pairs(ofQueue) do
+			count(q, -n)
+		end
+		if held > 0 then
+			unhold(token, held)
+		end
+	end
+	return lost, at
+end
+
+-- extend: the length of the lease, how many tokens, and they.
+-- Answers the places of those that hold nothing, from 0.
+local function extend(at)
+	local ttl, n, lost = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), {}
+	for i = 0, n - 1 do
+		local token = ARGV[at + 2 + i]
+		if call('HEXISTS', cc, token) == 1 then
+			lease(ttl)
+			call('HSET', cc, token .. 'l', ARGV[at] .. ' 0')
+			call('ZADD', cz, now + ttl, token)
+		else
+			lost[#lost + 1] = i
+		end
+	end
+	return lost, at + 2 + n
+end
+
+-- grab claims jobs that are in no list any more for a want. A batch has room for so many jobs and bytes yet.
+local function grab(batch, want, ids)
+	local q = want.q
+	runs(ids, function(k, i, j)
+		local fields = {}
+		for at = i, j do
+			fields[#fields + 1] = ids[at]
+			fields[#fields + 1] = 'e' .. ids[at]
+		end
+		local values, states, digests = call('HMGET', k, unpack(fields)), {}, {}
+		for at = i, j do
+			local id, body, e = ids[at], values[2 * (at - i) + 1], values[2 * (at - i) + 2]
+			if body then
+				local flags, root, extra = byte(body, 13), false, e and true
+				if flags % 2 == 1 then
+					digests[#digests + 1] = {sub(body, 14, 29), id}
+				end
+				if flags % 4 > 1 then
+					root = call('HGET', k, 't' .. id)
+					extra = extra or root
+				end
+				states[#states + 1] = 's' .. id
+				states[#states + 1] = 'C' .. batch.token .. (extra and '1' or '0') .. q
+				want.ids[#want.ids + 1] = id
+				want.bodies[#want.bodies + 1] = body
+				if extra then
+					want.extras[#want.ids] = {e, root}
+				end
+				batch.bytes = batch.bytes - #body
+				batch.room = batch.room - 1
+			end
+		end
+		if #states > 0 then
+			call('HSET', k, unpack(states))
+		end
+		for _, d in ipairs(digests) do
+			if call('HGET', B .. 'u' .. q, d[1]) == d[2] then
+				call('HDEL', B .. 'u' .. q, d[1])
+			end
+		end
+	end)
+end
+
+-- shift takes the next n jobs of a queue out of its list.
+local function shift(q, n)
+	local ids = call('LPOP', B .. 'r' .. q, n) or {}
+	if voids and #ids > 0 and call('HEXISTS', B .. 'x', q) == 1 then
+		local live = {}
+		for _, id in ipairs(ids) do
+			if not void(q, id) then
+				live[#live + 1] = id
+			end
+		end
+		return live, #ids > 0
+	end
+	return ids, #ids > 0
+end
+
+-- waiting takes one job of a queue that is ready or delayed out of its place.
+local function waiting(q, id)
+	local values = call('HMGET', block(id), id, 's' .. id)
+	local body, s = values[1], values[2]
+	if not body or struct.unpack('>I4', body) ~= tonumber(q) then
+		return false
+	end
+	local state = s and byte(s) or R
+	if state == R then
+		leave(q, id)
+	elseif state == D then
+		call('ZREM', B .. 'd' .. q, id)
+		first('d', q)
+	else
+		return false
+	end
+	return true
+end
+
+-- fill claims jobs until each want is met, its queue is empty or there is no more room, and reports whether a
+-- want is short. Jobs wanted by id go first, as another want of their queue could do with any other.
+local function fill(batch, wants)
+	local short = false
+	for _, w in ipairs(wants) do
+		if w.id ~= '' then
+			if w.q and #w.ids == 0 and batch.room > 0 and waiting(w.q, w.id) then
+				grab(batch, w, {w.id})
+				w.taken = true
+			end
+			short = short or #w.ids == 0
+		end
+	end
+	for _, w in ipairs(wants) do
+		if w.id == '' then
+			local found = w.q
+			-- How large the jobs are is known when some have been read.
+			local few = 16
+			while found and #w.ids < w.max and batch.room > 0 and batch.bytes > 0 do
+				local ids
+				ids, found = shift(w.q, math.min(w.max - #w.ids, batch.room, few))
+				grab(batch, w, ids)
+				w.taken = true
+				few = math.max(1, floor(batch.bytes / ((8000000 - batch.bytes) / (1001 - batch.room) + 1)))
+			end
+			short = short or #w.ids < w.max
+		end
+	end
+	return short
+end
+
+-- What a pop answers: microseconds until the lease ends; '' or where the pop goes on; names of queues, each with how
+-- many of the jobs are of it; their ids; their bodies; of some of them place, history, root and whether it is superseded; and 1 if it was repeated.
+
+local function superseded(name, root)
+	local m = root and recall('m', markOf(name, sub(root, 19)))
+	return m and m > sub(root, 1, 18) and '1' or ''
+end
+
+-- again answers what a token still holds, from a place among its jobs on.
+local function again(token, from)
+	local record = call('HGET', cc, token)
+	if not record then
+		return {'0', '', {}, {}, {}, {}, 1}
+	end
+	local all = members(cmsgpack.unpack(record))
+	local names, ids, bodies, extras, bytes = {}, {}, {}, {}, 8000000
+	while from < #all and #ids < 500 and bytes > 0 do
+		from = from + 1
+		local id = all[from]
+		local v = call('HMGET', block(id), id, 's' .. id, 'e' .. id, 't' .. id)
+		if v[1] and holds(token, v[2]) then
+			local name = nameOf(sub(v[2], 19))
+			if names[#names - 1] == name then
+				names[#names] = names[#names] + 1
+			else
+				names[#names + 1] = name
+				names[#names + 1] = 1
+			end
+			ids[#ids + 1] = id
+			bodies[#bodies + 1] = v[1]
+			bytes = bytes - #v[1]
+			if v[3] or v[4] then
+				for _, x in ipairs({#ids, v[3] or '', v[4] or '', superseded(name, v[4])}) do
+					extras[#extras + 1] = x
+				end
+			end
+		end
+	end
+	local left = fmt('%.0f', call('ZSCORE', cz, token) - now)
+	return {left, from < #all and fmt('%.0f', from) or '', names, ids, bodies, extras, 1}
+end
+
+-- claim records what a batch holds, after what the token held before.
+local function claim(token, ttl, owner, record, ids)
+	local last, deltas = 0, {}
+	if record then
+		record = cmsgpack.unpack(record)
+		deltas = record[2]
+		for _, d in ipairs(deltas) do
+			last = last + d
+		end
+	else
+		record = {owner, deltas, {}}
+		lease(tonumber(ttl))
+		call('HSET', cc, token .. 'l', ttl .. ' 0')
+		call('ZADD', cz, now + ttl, token)
+	end
+	for _, id in ipairs(ids) do
+		deltas[#deltas + 1] = id - last
+		last = id
+	end
+	call('HSET', cc, token, cmsgpack.pack(record))
+	call('HINCRBY', cc, token .. 'h', #ids)
+end
+
+-- pop: token, length of the lease, owner, '' or where it goes on, how many wants, and of each the name, how many
+-- jobs, and the id of the one or ''.
+local function pop(at)
+	local token, ttl, owner, part, n = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
+	at = at + 5
+	local names, wants = {}, {}
+	for i = 1, n do
+		names[i] = ARGV[at]
+		wants[i] = {name = ARGV[at], max = tonumber(ARGV[at + 1]), id = ARGV[at + 2], ids = {}, bodies = {}, extras = {}}
+		at = at + 3
+	end
+	local record = call('HGET', cc, token)
+	if part ~= 'more' and (part ~= '' or record or recall('e', token)) then
+		return again(token, tonumber(part) or 0), at
+	end
+	sweepIfDue()
+	releaseAny(100)
+	for i, q in ipairs(queues(names)) do
+		wants[i].q = q
+	end
+	local batch = {token = token, room = 1000, bytes = 8000000}
+	if fill(batch, wants) then
+		local found = sweep()
+		if #call('ZRANGEBYSCORE', B .. 'dz', '-inf', now, 'LIMIT', 0, 1) > 0 then
+			for _, w in ipairs(wants) do
+				if w.q and found < 2000 then
+					found = found + release(w.q, 1000)
+				end
+			end
+		end
+		if found > 0 then
+			fill(batch, wants)
+		end
+	end
+	local ids, bodies, extras, many, more = {}, {}, {}, {}, false
+	for _, w in ipairs(wants) do
+		for i, id in ipairs(w.ids) do
+			ids[#ids + 1] = id
+			bodies[#bodies + 1] = w.bodies[i]
+			local e = w.extras[i]
+			if e then
+				for _, x in ipairs({#ids, e[1] or '', e[2] or '', superseded(w.name, e[2])}) do
+					extras[#extras + 1] = x
+				end
+			end
+		end
+		many[#many + 1] = w.name
+		many[#many + 1] = #w.ids
+		if #w.ids > 0 then
+			count(w.q, #w.ids)
+		end
+		if w.taken then
+			front(w.q)
+		end
+	end
+	if #ids > 0 then
+		claim(token, ttl, owner, record, ids)
+	end
+	return {ttl, (batch.room <= 0 or batch.bytes <= 0) and 'more' or '', many, ids, bodies, extras, 0}, at
+end
+
+local orders, answers, at = {s = settle, e = extend, p = pop}, {}, 4
+for i = 1, tonumber(ARGV[3]) do
+	answers[i], at = orders[ARGV[at]](at + 1)
+end
+return done(answers)

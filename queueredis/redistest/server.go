@@ -1,0 +1,187 @@
+//go:build unix
+
+// Package redistest runs Redis servers for tests.
+package redistest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Environment names a server to use instead of a private one: its URL, of a user that may do everything.
+const Environment = "JOBQUEUE_TEST_REDIS"
+
+// patience is how long a server may take to begin and to end.
+const patience = 60 * time.Second
+
+// A Server is a private one, which keeps its files in a directory of its own and listens on a socket there.
+type Server struct {
+	URL string
+
+	dir      string
+	settings []string
+	process  *os.Process
+	ended    chan struct{} // of process
+}
+
+// Start starts a server, with settings such as "maxmemory 10mb", or without any takes the one that [Environment] names.
+// The caller stops it. A server begins with appendonly yes and without snapshots.
+func Start(settings ...string) (*Server, error) {
+	if u := os.Getenv(Environment); u != "" && len(settings) == 0 {
+		return &Server{URL: u}, nil
+	}
+	return Private(settings...)
+}
+
+// Private starts a server of this process's own, which it may fill and kill.
+func Private(settings ...string) (*Server, error) {
+	s := &Server{settings: settings}
+	var err error
+	// Sockets have short names, so it is not in whatever $TMPDIR is.
+	if s.dir, err = os.MkdirTemp("/tmp", "jobqueue-redis"); err != nil {
+		return nil, err
+	}
+	s.URL = "unix://" + s.Socket()
+	if err = s.Restart(); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+// Socket returns the path of the socket of a private server.
+func (s *Server) Socket() string { return filepath.Join(s.dir, "s") }
+
+// Dir returns the directory of a private server.
+func (s *Server) Dir() string { return s.dir }
+
+// Restart starts the server after [Server.Kill], and waits until it takes commands.
+func (s *Server) Restart() error {
+	if s.process != nil {
+		return errors.New("the server runs")
+	}
+	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		if program, err = exec.LookPath("valkey-server"); err != nil {
+			return fmt.Errorf("no Redis server is installed: install Debian's package redis-server, or name one in %s", Environment)
+		}
+	}
+	conf := append([]string{
+		"port 0", "unixsocket " + s.Socket(), "dir " + s.dir, "daemonize no", "loglevel warning",
+		"appendonly yes", "appendfsync everysec", `save ""`, "maxmemory-policy noeviction",
+	}, s.settings...)
+	file := filepath.Join(s.dir, "redis.conf")
+	if err := os.WriteFile(file, []byte(strings.Join(conf, "\n")+"\n"), 0o600); err != nil {
+		return err
+	}
+	return s.run(exec.Command(program, file))
+}
+
+func (s *Server) run(cmd *exec.Cmd) error {
+	var log bytes.Buffer
+	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, &log, &log
+	cmd.SysProcAttr = attributes()
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		// The server ends with the thread that started it, so this one stays.
+		runtime.LockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			cmd.Wait()
+		}
+		close(ended)
+	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	s.process, s.ended = cmd.Process, ended
+	if err := s.wait(); err != nil {
+		select {
+		case <-ended:
+			s.process = nil
+			return fmt.Errorf("%s has ended:\n%s", cmd.Path, log.String())
+		default:
+			return fmt.Errorf("%s does not start: %w", cmd.Path, err)
+		}
+	}
+	return nil
+}
+
+// wait returns when the server takes commands.
+func (s *Server) wait() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c := s.Client()
+	defer c.Close()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := c.Ping(ctx).Err()
+		if err == nil || strings.HasPrefix(err.Error(), "NOAUTH") {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-s.ended:
+			return err
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// Client returns a client of the server, which the caller closes.
+func (s *Server) Client() *redis.Client {
+	o, err := redis.ParseURL(s.URL)
+	if err != nil {
+		panic(fmt.Sprintf("redistest: %s is not the URL of a server: %v", Environment, err))
+	}
+	return redis.NewClient(o)
+}
+
+// Kill ends the server as a crash does. It fails for one that is not private.
+func (s *Server) Kill() error { return s.end(syscall.SIGKILL) }
+
+func (s *Server) end(how syscall.Signal) error {
+	if s.process == nil {
+		return errors.New("no private server runs")
+	}
+	if err := s.process.Signal(how); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-s.ended:
+		s.process = nil
+		return nil
+	case <-time.After(patience):
+		return errors.New("redis-server does not end")
+	}
+}
+
+// Pause stops the process of the server until [Server.Continue].
+func (s *Server) Pause() error { return s.process.Signal(syscall.SIGSTOP) }
+
+// Continue lets a stopped server go on.
+func (s *Server) Continue() error { return s.process.Signal(syscall.SIGCONT) }
+
+// Stop ends the server and removes its files. One that is not private is left alone.
+func (s *Server) Stop() (err error) {
+	if s.dir == "" {
+		return nil
+	}
+	if s.process != nil {
+		err = s.end(syscall.SIGKILL)
+	}
+	return errors.Join(err, os.RemoveAll(s.dir))
+}

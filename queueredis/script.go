@@ -1,0 +1,108 @@
+package queueredis
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua/*.lua
+var texts embed.FS
+
+// newScript makes a script of files. Redis refuses one without allow-oom when it is full,
+// and runs one with no-writes on a replica as well.
+func newScript(flags string, files ...string) *redis.Script {
+	var b strings.Builder
+	b.WriteString("#!lua flags=" + flags + "\n")
+	for _, f := range files {
+		text, err := texts.ReadFile("lua/" + f + ".lua")
+		if err != nil {
+			panic("queueredis: " + err.Error())
+		}
+		for line := range strings.Lines(string(text)) {
+			// The server keeps and sends the text, where nobody reads it.
+			if line = strings.TrimLeft(line, "\t"); !strings.HasPrefix(line, "--") && line != "\n" {
+				b.WriteString(line)
+			}
+		}
+	}
+	return redis.NewScript(b.String())
+}
+
+var (
+	openScript     = newScript("allow-oom", "base", "jobs", "open")
+	pushScript     = newScript("", "base", "jobs", "memory", "roots", "names", "push")
+	turnScript     = newScript("allow-oom", "base", "jobs", "memory", "roots", "names", "claims", "turn")
+	markScript     = newScript("allow-oom", "base", "jobs", "memory", "roots", "mark")
+	countsScript   = newScript("no-writes", "base", "jobs", "memory", "names", "claims", "counts")
+	readyScript    = newScript("allow-oom", "base", "jobs", "memory", "names", "claims", "ready")
+	listScript     = newScript("no-writes", "base", "jobs", "memory", "names", "claims", "entries", "list")
+	changeScript   = newScript("allow-oom", "base", "jobs", "memory", "names", "claims", "entries", "change")
+	maintainScript = newScript("allow-oom", "base", "jobs", "memory", "names", "claims", "maintain")
+	valuesScript   = newScript("no-writes", "base", "value", "values")
+	setScript      = newScript("allow-oom", "base", "jobs", "value", "set")
+	chargeScript   = newScript("allow-oom", "base", "jobs", "charge")
+)
+
+// run runs a script on a shard. It returns when ctx ends, though the script may still be under way.
+func (b *Backend) run(ctx context.Context, shard int, s *redis.Script, args ...any) (any, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, gone(ctx)
+	}
+	all := make([]any, 0, len(args)+2)
+	all = append(append(all, b.clock(), strconv.Itoa(b.shards)), args...)
+	type answer struct {
+		v   any
+		err error
+	}
+	answered := make(chan answer, 1)
+	inner, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	go func() {
+		defer cancel()
+		v, err := s.Run(inner, b.client, b.keys[shard], all...).Result()
+		if errors.Is(err, redis.Nil) {
+			err = nil
+		}
+		answered <- answer{v, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.v, b.classify(a.err)
+	case <-ctx.Done():
+		return nil, gone(ctx)
+	}
+}
+
+// Answers of scripts, whose form is known.
+func list(v any) []any {
+	l, _ := v.([]any)
+	return l
+}
+
+func text(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case int64:
+		return strconv.FormatInt(v, 10)
+	}
+	return ""
+}
+
+func number(v any) int64 {
+	switch v := v.(type) {
+	case int64:
+		return v
+	case string:
+		if n, err := strconv.ParseInt(v, 10, 64); err == nil {
+			return n
+		}
+		f, _ := strconv.ParseFloat(v, 64)
+		return int64(f)
+	}
+	return 0
+}
