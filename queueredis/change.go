@@ -34,10 +34,10 @@ func (b *Backend) change(ctx context.Context, f jobqueue.Filter, states []jobque
 	if err != nil || !some {
 		return 0, err
 	}
-	if b.shards > 1 && f.Limit > 0 {
+	if len(q.shards) > 1 && f.Limit > 0 {
 		return b.changeFirst(ctx, f, states, how)
 	}
-	for shard := range b.shards {
+	for _, shard := range q.shards {
 		after := q.after[shard]
 		for {
 			most := changeBatch

@@ -19,7 +19,7 @@ func (b *Backend) Counts(ctx context.Context, names ...jobqueue.Name) ([]jobqueu
 	for i := range names {
 		places[i] = i
 	}
-	err := each(byShard(b, places, func(i int) int { return b.shardOf(nameKey(names[i])) }), func(shard int, places []int) error {
+	err := each(byShard(b, places, func(i int) int { return b.shardOf(names[i].Domain) }), func(shard int, places []int) error {
 		for part := range slices.Chunk(places, batch) {
 			args := []any{""}
 			for _, i := range part {

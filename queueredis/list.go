@@ -14,6 +14,7 @@ import (
 type query struct {
 	jobqueue.Filter
 	states string
+	shards []int           // that may have such jobs
 	ids    map[int][]int64 // by shard, in order
 	after  []int64         // of each shard
 }
@@ -21,6 +22,11 @@ type query struct {
 // newQuery returns false if nothing can match f.
 func (b *Backend) newQuery(f jobqueue.Filter, states []jobqueue.State) (*query, bool, error) {
 	q := &query{Filter: f, after: make([]int64, b.shards)}
+	for s := range b.shards {
+		if f.Domain == "" || s == b.shardOf(f.Domain) {
+			q.shards = append(q.shards, s)
+		}
+	}
 	for _, s := range states {
 		if s >= jobqueue.Ready && s <= jobqueue.Abandoned {
 			q.states += string("rdca"[s-1])
@@ -109,9 +115,9 @@ type entry struct {
 // merged yields the jobs of all shards in the order of their ids.
 func (b *Backend) merged(ctx context.Context, q *query) iter.Seq2[jobqueue.Entry, error] {
 	return func(yield func(jobqueue.Entry, error) bool) {
-		pages := make([]*pages, b.shards)
-		for s := range pages {
-			pages[s] = newPages(b, s, q)
+		pages := make([]*pages, len(q.shards))
+		for i, s := range q.shards {
+			pages[i] = newPages(b, s, q)
 		}
 		for {
 			least := -1

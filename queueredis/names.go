@@ -24,13 +24,14 @@ func parseName(s string) (n jobqueue.Name, ok bool) {
 	return jobqueue.Name{Domain: rest[:size], Type: rest[size:]}, true
 }
 
-// shardOf returns the shard of a queue.
-func (b *Backend) shardOf(key string) int {
+// shardOf returns the shard of the queues of a domain. They are together, so that what concerns one domain
+// is atomic, in order and in one round trip. It must stay as it is.
+func (b *Backend) shardOf(domain string) int {
 	if b.shards == 1 {
 		return 0
 	}
 	h := fnv.New64a()
-	h.Write([]byte(key))
+	h.Write([]byte(domain))
 	return int(h.Sum64() % uint64(b.shards))
 }
 

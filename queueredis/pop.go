@@ -34,7 +34,7 @@ func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.W
 		want := wanted{Want: w, key: nameKey(w.Name), place: i}
 		if w.ID != "" {
 			var ok bool
-			if want.id, ok = b.parseID(w.ID); !ok || want.id.shard != b.shardOf(want.key) {
+			if want.id, ok = b.parseID(w.ID); !ok || want.id.shard != b.shardOf(w.Domain) {
 				continue
 			}
 		} else if w.Max <= 0 {
@@ -43,7 +43,7 @@ func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.W
 		all = append(all, want)
 	}
 	claims := make([][]*jobqueue.Claim, b.shards)
-	err := each(byShard(b, all, func(w wanted) int { return b.shardOf(w.key) }), func(shard int, wants []wanted) (err error) {
+	err := each(byShard(b, all, func(w wanted) int { return b.shardOf(w.Domain) }), func(shard int, wants []wanted) (err error) {
 		claims[shard], err = b.popFrom(ctx, shard, l, wants)
 		return err
 	})

@@ -40,7 +40,7 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 		bodies[i], places[i] = b.body(&records[i]), i
 	}
 	pushed := make(jobqueue.Pushed, len(records))
-	err := each(byShard(b, places, func(i int) int { return b.shardOf(keys[i]) }), func(shard int, places []int) error {
+	err := each(byShard(b, places, func(i int) int { return b.shardOf(records[i].Domain) }), func(shard int, places []int) error {
 		c := &pushCall{id: id, records: records, keys: keys, bodies: bodies, places: places}
 		for _, i := range places {
 			c.size += len(bodies[i]) + 100

@@ -57,8 +57,8 @@ func (b *Backend) keysByShard(names []jobqueue.Name) map[int][]string {
 		}
 	}
 	for _, n := range names {
-		k := nameKey(n)
-		parts[b.shardOf(k)] = append(parts[b.shardOf(k)], k)
+		s := b.shardOf(n.Domain)
+		parts[s] = append(parts[s], nameKey(n))
 	}
 	return parts
 }

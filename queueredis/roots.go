@@ -17,7 +17,7 @@ func (b *Backend) MarkRoots(ctx context.Context, marks ...jobqueue.Mark) ([]time
 	for i := range marks {
 		places[i] = i
 	}
-	err := each(byShard(b, places, func(i int) int { return b.shardOf(nameKey(marks[i].Name)) }), func(shard int, places []int) error {
+	err := each(byShard(b, places, func(i int) int { return b.shardOf(marks[i].Domain) }), func(shard int, places []int) error {
 		for len(places) > 0 {
 			part := places[:min(batch, len(places))]
 			places = places[len(part):]
