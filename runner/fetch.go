@@ -327,11 +327,17 @@ func (f *fetcher) forget(s *store, wants []jobqueue.Want, claims []*jobqueue.Cla
 		}
 		got[n] += i - from
 	}
-	short := map[jobqueue.Name]bool{}
+	short, empty := map[jobqueue.Name]bool{}, []jobqueue.Name(nil)
 	for _, w := range wants {
+		if got[w.Name] == 0 {
+			empty = append(empty, w.Name)
+		}
 		if got[w.Name] < w.Max {
 			short[w.Name] = true
 		}
+	}
+	if s.err == nil {
+		f.clear(empty)
 	}
 	if len(short) > 0 {
 		s.ready = slices.DeleteFunc(s.ready, func(n jobqueue.Name) bool { return short[n] })

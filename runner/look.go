@@ -26,11 +26,12 @@ func (f *fetcher) look() (l look) {
 	var domains map[string]bool
 	var names []jobqueue.Name
 	broken := 0 // queues whose handler is not known to work
+	hinted := f.hint(now)
 	for _, s := range f.r.stores {
 		if s.again != nil || s.err != nil && now.Before(s.retryAt) || s.settler.failing() || s.inHand.Load() >= maxInHand {
 			continue
 		}
-		if len(s.ready) == 0 || now.Sub(s.looked) > readyTime {
+		if !hinted && (len(s.ready) == 0 || now.Sub(s.looked) > readyTime) {
 			if domains == nil {
 				domains, names = f.wanted()
 			}
@@ -110,7 +111,7 @@ func (f *fetcher) ask(s *store, domains map[string]bool, names []jobqueue.Name) 
 			s.heard(err)
 			return
 		}
-		if (len(domains) == 0 || domains[b.Domain]) && f.r.group.Backend(b.Type) == s.backend && f.runs(b.Type) {
+		if f.serves(domains, b.Name) && f.r.group.Backend(b.Type) == s.backend {
 			ready = append(ready, b.Name)
 		} else {
 			s.foreign++

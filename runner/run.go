@@ -62,6 +62,7 @@ type run struct {
 	watch   *watch
 	memory  *memory
 	tally   tally
+	hints   hints
 	resting sync.Map // types whose handler is at fault, and why
 
 	base    context.Context          // of jobs: the values of Run's context, never done
@@ -90,6 +91,9 @@ func newRun(g *jobqueue.Group, reg *jobqueue.Registry, o *Options) *run {
 	}
 	if routes.Policy == nil {
 		routes.Policy = reg.Policy
+	}
+	if r.o.Wait {
+		r.hints.aggregator = g.Aggregator
 	}
 	for _, b := range g.Backends() {
 		r.stores = append(r.stores, newStore(r, b, routes))
@@ -164,6 +168,12 @@ func (r *run) start(abort func()) {
 		r.background.Go(func() { s.maintain(r.bg) })
 		if w, ok := s.backend.(jobqueue.Waiter); ok && r.o.Wait {
 			r.background.Go(func() { s.wait(r.bg, w) })
+		}
+	}
+	if a := r.hints.aggregator; a != nil {
+		r.background.Go(func() { r.sweep(r.bg) })
+		if w, ok := a.(jobqueue.Waiter); ok {
+			r.background.Go(func() { r.listen(r.bg, w) })
 		}
 	}
 	for _, w := range r.workers {
@@ -303,6 +313,22 @@ func (r *run) beater(s *store, ttl time.Duration) *beater {
 
 // wait passes on the store's hints that there may be work.
 func (s *store) wait(ctx context.Context, w jobqueue.Waiter) {
+	hear(ctx, w, func(names []jobqueue.Name) { s.r.told(s, names) })
+}
+
+// told notes that queues got work or, without names, that a store did.
+func (r *run) told(s *store, names []jobqueue.Name) {
+	mine := slices.DeleteFunc(slices.Clone(names), func(n jobqueue.Name) bool { return !r.fetcher.runs(n.Type) })
+	if len(names) > 0 && len(mine) == 0 {
+		return
+	}
+	r.hints.tell(s, mine)
+	r.hinted.Store(true)
+	r.wake()
+}
+
+// hear calls heard for whatever a waiter hears.
+func hear(ctx context.Context, w jobqueue.Waiter, heard func([]jobqueue.Name)) {
 	for failures := 0; ctx.Err() == nil; {
 		names, err := w.Wait(ctx)
 		if err != nil {
@@ -314,27 +340,17 @@ func (s *store) wait(ctx context.Context, w jobqueue.Waiter) {
 			continue
 		}
 		failures = 0
-		for _, n := range names {
-			if s.r.fetcher.runs(n.Type) {
-				names = nil
-				break
-			}
-		}
-		if len(names) == 0 {
-			s.r.hinted.Store(true)
-			s.r.wake()
-		}
+		heard(names)
 	}
 }
 
-// turn reports whether it is this runner that maintains the store next. The turn
-// is not given back, so that all runners together maintain it as often as one does.
-func (s *store) turn(ctx context.Context) (bool, error) {
-	c, ok := s.backend.(jobqueue.Control)
-	if !ok {
+// turn reports whether it is this runner that does next what all of them take turns at. The turn
+// is not given back, so that all runners together do it as often as one does. Without a Control each does it.
+func (r *run) turn(ctx context.Context, c jobqueue.Control, key string, ttl time.Duration) (bool, error) {
+	if c == nil {
 		return true, nil
 	}
-	_, mine, err := c.SetValue(ctx, jobqueue.Value{Key: "turn/maintain", Data: []byte(s.r.id), TTL: turnTime})
+	_, mine, err := c.SetValue(ctx, jobqueue.Value{Key: key, Data: []byte(r.id), TTL: ttl})
 	return mine && err == nil, err
 }
 
@@ -348,7 +364,8 @@ func (s *store) maintain(ctx context.Context) {
 		}
 		call, cancel := context.WithTimeout(ctx, callTime)
 		var m jobqueue.Maintained
-		mine, err := s.turn(call)
+		control, _ := s.backend.(jobqueue.Control)
+		mine, err := s.r.turn(call, control, "turn/maintain", turnTime)
 		if mine {
 			m, err = s.group.Maintain(call)
 		}
