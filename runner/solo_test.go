@@ -243,6 +243,41 @@ func TestThrottledDangerous(t *testing.T) {
 	}
 }
 
+// One that finds its turn taken once it is alone holds up nothing, and has another.
+func TestAloneTurnTaken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t, sharing)
+		var bad, quick atomic.Int64
+		f.add("long", jobqueue.Policy{}, sleep(5*time.Second))
+		f.add("bad", jobqueue.Policy{Rate: 1}, counter(&bad))
+		f.add("quick", jobqueue.Policy{}, counter(&quick))
+		f.dangerous("bad", 1, time.Second)
+		f.push("long", 1)
+		done := f.goRun(t.Context(), runner.Options{Workers: 4, Wait: true, MaxTime: 2 * time.Minute})
+		time.Sleep(4 * time.Second)
+		f.faults.set(func(_ context.Context, op string) error {
+			if op == "charge" {
+				f.faults.set(nil)
+				_, err := f.store.Charge(t.Context(), jobqueue.Charge{Key: "bad@1", Items: 30, PerSecond: 1})
+				return err
+			}
+			return nil
+		})
+		f.push("quick", 100)
+		time.Sleep(10 * time.Second)
+		if bad.Load() != 0 || quick.Load() != 100 {
+			t.Errorf("%d and %d others ran, want 0 and 100", bad.Load(), quick.Load())
+		}
+		time.Sleep(time.Minute)
+		if bad.Load() != 1 {
+			t.Errorf("%d ran, want 1", bad.Load())
+		}
+		if res := <-done; res.Counts.Done != 102 || res.Counts.Lost > 0 {
+			t.Errorf("%v, want 102 done", res)
+		}
+	})
+}
+
 // A stream of other jobs of the type does not keep suspects from their turns.
 func TestSuspectsInStream(t *testing.T) {
 	bubble(t, func(t *testing.T) {
