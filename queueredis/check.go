@@ -4,26 +4,13 @@ import (
 	"context"
 	"strconv"
 	"strings"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // connect makes the client, checks the server and opens the shards.
 func (b *Backend) connect(ctx context.Context, c *config) error {
-	o := c.UniversalOptions
-	b.client = redis.NewUniversalClient(&o)
-	if !o.IsClusterMode && o.MasterName == "" {
-		info, err := b.client.Info(ctx, "cluster").Result()
-		if err != nil {
-			return b.refused(ctx, err)
-		}
-		if fields(info)["cluster_enabled"] == "1" {
-			if err := b.client.Close(); err != nil {
-				return err
-			}
-			o.IsClusterMode = true
-			b.client = redis.NewUniversalClient(&o)
-		}
+	var err error
+	if b.client, err = dial(ctx, c); err != nil {
+		return b.refused(ctx, err)
 	}
 	if err := b.checkServer(ctx, c); err != nil {
 		return err
