@@ -38,11 +38,11 @@ var layouts = []struct {
 	{"bare", func(b *testing.B, schema string) layout { return bare(b, with("application_name", schema), schema) }},
 	{"one", func(b *testing.B, schema string) layout {
 		makeOneTable(b, schema, 100)
-		return one(b, with("application_name", schema), schema, false)
+		return one(b, with("application_name", schema), schema, nil)
 	}},
 	{"one50", func(b *testing.B, schema string) layout {
 		makeOneTable(b, schema, 50)
-		return one(b, with("application_name", schema), schema, false)
+		return one(b, with("application_name", schema), schema, nil)
 	}},
 }
 
@@ -137,38 +137,39 @@ func BenchmarkLayout(b *testing.B) {
 func BenchmarkLayoutHeld(b *testing.B) {
 	const passed = 200
 	for _, held := range []string{"none", "held"} {
-		for _, lay := range append(layouts[:2:2], struct {
-			name string
-			open func(b *testing.B, schema string) layout
-		}{"one+cursor", nil}) {
-			b.Run(held+"/"+lay.name, func(b *testing.B) {
+		for _, name := range []string{"ours", "one", "one+cursor"} {
+			b.Run(held+"/"+name, func(b *testing.B) {
 				schema := newSchema(b)
 				m := newMeter(b, schema)
-				reopen := func() layout { return one(b, with("application_name", schema), schema, lay.open == nil) }
-				if lay.name == "ours" {
-					reopen = func() layout { return lay.open(b, schema) }
-				} else {
-					makeOneTable(b, schema, 100)
+				makeOneTable(b, schema, 100)
+				var from *cursor
+				if name == "one+cursor" {
+					from = &cursor{}
+				}
+				open := func() layout {
+					url := with("application_name", schema)
+					if name == "ours" {
+						return ours(b, url, &postgres.Options{Schema: schema})
+					}
+					return one(b, url, schema, from)
 				}
 				if held == "held" {
 					hold, err := raw(b, schema).BeginTx(b.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
-					if err != nil {
-						b.Fatal(err)
+					if err == nil {
+						_, err = hold.Exec(b.Context(), "select count(*) from job")
 					}
-					if _, err := hold.Exec(b.Context(), "select count(*) from job"); err != nil {
+					if err != nil {
 						b.Fatal(err)
 					}
 				}
 				rs := incompressible(batch, 100)
-				l := reopen()
-				err := errors.Join(l.pushes(backlog, rs), l.together(passed, rs), l.drain(backlog), l.pushes(b.N+1, rs))
-				if lay.name == "ours" {
-					l.close()
-					l = reopen()
-				}
-				// The first claim finds the place.
-				err = errors.Join(err, l.drain(1))
+				l := open()
+				err := errors.Join(l.pushes(backlog, rs), l.together(passed, rs), l.pushes(b.N, rs))
+				l.close()
+				m.closed(schema)
 				m.exec("vacuum")
+				before := touched(b, m.conn)
+				l = open()
 				m.start()
 				for range b.N {
 					if err == nil {
@@ -177,9 +178,11 @@ func BenchmarkLayoutHeld(b *testing.B) {
 				}
 				m.stop()
 				l.close()
+				m.closed(schema)
 				if err != nil {
 					b.Fatal(err)
 				}
+				m.ReportMetric(float64(touched(b, m.conn)-before)/float64(b.N*batch), "buffers/job")
 				m.ReportMetric(m.Elapsed().Seconds()*1e3/float64(b.N), "ms/claim")
 				m.report(b.N * batch)
 			})

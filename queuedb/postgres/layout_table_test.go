@@ -247,11 +247,14 @@ func makeOneTable(t testing.TB, schema string, fillfactor int) {
 	}
 }
 
+// A cursor is what was claimed last.
+type cursor struct{ runAt, id int64 }
+
 // one is oneTable through its bare statements, on two connections with the backend's settings. With
-// a cursor each claim begins behind the one before.
-func one(t testing.TB, url, schema string, cursor bool) layout {
+// a cursor, which may be nil, each claim begins behind the one before.
+func one(t testing.TB, url, schema string, from *cursor) layout {
 	pushes, claims, end := pair(t, url, schema)
-	var at, last int64
+	var after cursor
 	return layout{
 		push: func(rs []jobqueue.Record) error {
 			queues, delays := make([]int32, len(rs)), make([]int64, len(rs))
@@ -266,7 +269,10 @@ func one(t testing.TB, url, schema string, cursor bool) layout {
 		},
 		claim: func(n int) (func() error, error) {
 			token := uuid.New()
-			rows, _ := claims.Query(t.Context(), oneClaim, 1, at, last, n, [16]byte(token))
+			if from != nil {
+				after = *from
+			}
+			rows, _ := claims.Query(t.Context(), oneClaim, 1, after.runAt, after.id, n, [16]byte(token))
 			jobs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[oneRow])
 			if err == nil && len(jobs) != n {
 				err = fmt.Errorf("claimed %d jobs, want %d", len(jobs), n)
@@ -274,8 +280,8 @@ func one(t testing.TB, url, schema string, cursor bool) layout {
 			ids := make([]int64, len(jobs))
 			for i := range jobs {
 				ids[i] = jobs[i].ID
-				if cursor && (jobs[i].RunAt > at || jobs[i].RunAt == at && jobs[i].ID > last) {
-					at, last = jobs[i].RunAt, jobs[i].ID
+				if j := (cursor{jobs[i].RunAt, jobs[i].ID}); from != nil && (j.runAt > from.runAt || j.runAt == from.runAt && j.id > from.id) {
+					*from = j
 				}
 			}
 			return settling(t, claims, oneSettle, ids, [16]byte(token)), err
@@ -289,7 +295,7 @@ func one(t testing.TB, url, schema string, cursor bool) layout {
 func TestOneTable(t *testing.T) {
 	schema := newSchema(t)
 	makeOneTable(t, schema, 100)
-	l := one(t, server.URL, schema, false)
+	l := one(t, server.URL, schema, nil)
 	defer l.close()
 	rs := records(4)
 	rs[1].Digest, rs[2].Digest, rs[3].Delay = digest(1), digest(1), time.Hour
