@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/wikifarm/jobqueue"
@@ -115,6 +116,18 @@ func (s *session) only(b jobqueue.Backend) *jobqueue.Group {
 	return jobqueue.NewGroup(s.Domain(), r)
 }
 
+// flushTime is how long a command waits for the aggregator at its end.
+const flushTime = 3 * time.Second
+
+// flush has the aggregator know what was pushed.
+func (s *session) flush() {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+	defer cancel()
+	if err := s.Flush(ctx); err != nil {
+		s.log.Warn("the aggregator was not told of what was pushed, it will find out by itself")
+	}
+}
+
 // run makes a cobra RunE of a function that works on a session.
 func (e *env) run(create bool, f func(ctx context.Context, s *session) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, _ []string) (err error) {
@@ -123,6 +136,7 @@ func (e *env) run(create bool, f func(ctx context.Context, s *session) error) fu
 			return err
 		}
 		defer func() { err = errors.Join(err, s.Close()) }()
+		defer s.flush()
 		return f(c.Context(), s)
 	}
 }

@@ -24,52 +24,70 @@ import (
 // A backend is one entry of backends.
 type backend struct {
 	kind     string
-	path     value // sqlite
-	url      value // postgres, as what follows
-	schema   string
+	path     value  // sqlite
+	url      value  // postgres and redis
+	schema   string // postgres
 	password string // the file that holds it
+	redis    redisOptions
 	log      *slog.Logger
 }
 
-// kinds opens a backend of each kind, and returns how to close it.
-var kinds = map[string]func(context.Context, backend) (jobqueue.Backend, io.Closer, error){
-	"memory": func(context.Context, backend) (jobqueue.Backend, io.Closer, error) {
+// A kind of backend.
+type kind struct {
+	keys []string // besides kind
+	open func(context.Context, backend) (jobqueue.Backend, io.Closer, error)
+}
+
+var kinds = map[string]kind{
+	"memory": {nil, func(context.Context, backend) (jobqueue.Backend, io.Closer, error) {
 		return queuememory.New(), nil, nil
-	},
-	"sqlite": func(_ context.Context, conf backend) (jobqueue.Backend, io.Closer, error) {
-		b, err := sqlite.Open(conf.path.text, nil)
-		if err != nil {
-			return nil, nil, err
-		}
-		return b, b, nil
-	},
-	"postgres": func(ctx context.Context, conf backend) (jobqueue.Backend, io.Closer, error) {
-		o, err := conf.options()
-		if err != nil {
-			return nil, nil, err
-		}
-		b, err := postgres.Open(ctx, conf.url.text, o)
-		if err != nil {
-			return nil, nil, err
-		}
-		return b, b, nil
-	},
+	}},
+	"sqlite":   {[]string{"path"}, openSQLite},
+	"postgres": {[]string{"url", "schema", "passwordFile"}, openPostgres},
+	"redis":    {append(serverKeys, "shards", "compress"), openRedis},
+}
+
+func openSQLite(_ context.Context, conf backend) (jobqueue.Backend, io.Closer, error) {
+	b, err := sqlite.Open(conf.path.text, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return b, b, nil
+}
+
+func openPostgres(ctx context.Context, conf backend) (jobqueue.Backend, io.Closer, error) {
+	o, err := conf.options()
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := postgres.Open(ctx, conf.url.text, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return b, b, nil
 }
 
 // options reads the password, which may have changed since the farm file was read.
-func (b backend) options() (*postgres.Options, error) {
+func (b backend) options() (_ *postgres.Options, err error) {
 	o := &postgres.Options{Schema: b.schema, Logger: b.log}
-	if b.password == "" {
-		return o, nil
+	o.Password, err = readPassword("passwordFile", b.password)
+	return o, err
+}
+
+// readPassword returns what the file that a key names holds; "" if there is none.
+func readPassword(key, file string) (string, error) {
+	if file == "" {
+		return "", nil
 	}
-	text, err := os.ReadFile(b.password)
+	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("%w: passwordFile: %w", jobqueue.ErrInvalid, err)
+		return "", fmt.Errorf("%w: %s: %w", jobqueue.ErrInvalid, key, err)
 	}
-	if o.Password = strings.TrimRight(string(text), "\r\n"); o.Password == "" {
-		return nil, fmt.Errorf("%w: passwordFile: %s is empty", jobqueue.ErrInvalid, b.password)
+	password := strings.TrimRight(string(text), "\r\n")
+	if password == "" {
+		return "", fmt.Errorf("%w: %s: %s is empty", jobqueue.ErrInvalid, key, file)
 	}
-	return o, nil
+	return password, nil
 }
 
 // checkURL refuses a password that stands in the farm file.
@@ -79,9 +97,6 @@ func (r *reader) checkURL(n ast.Node, what string, v value) {
 			r.fail(n, "%s must not have a password; put it into a file and name that in passwordFile", what)
 		}
 	}
-	if err := postgres.CheckURL(v.text); err != nil {
-		r.fail(n, "%s must be like postgres://user@host/database", what)
-	}
 }
 
 func (f *Farm) readBackend(r *reader, name string, at, n ast.Node) {
@@ -89,64 +104,84 @@ func (f *Farm) readBackend(r *reader, name string, at, n ast.Node) {
 	if name == "" || strings.ContainsAny(name, ": \t\r\n") {
 		r.fail(at, "backends: the name %q must not be empty or have colons or spaces", name)
 	}
-	var b backend
-	var kind, path, server ast.Node
-	r.section(n, what, section{
-		"kind": func(n ast.Node) {
-			kind = n
-			v, ok := r.text(n, what+".kind")
-			if _, known := kinds[v.text]; ok && !known {
-				r.fail(n, "%s.kind must be %s, not %s", what, strings.Join(slices.Sorted(maps.Keys(kinds)), " or "), v.show())
-			}
-			b.kind = v.text
-		},
-		"path": func(n ast.Node) {
-			path = n
-			if v, ok := r.text(n, what+".path"); ok {
-				b.path = value{r.absolute(v.text), v.written}
-			}
-		},
-		"url": func(n ast.Node) {
-			server = n
-			if v, ok := r.text(n, what+".url"); ok {
-				b.url = v
-				r.checkURL(n, what+".url", v)
-			}
-		},
-		"schema": func(n ast.Node) {
-			server = n
-			if v, ok := r.text(n, what+".schema"); ok {
-				b.schema = v.text
-				if err := postgres.CheckSchema(v.text); err != nil {
-					r.fail(n, "%s.schema: %v", what, err)
-				}
-			}
-		},
-		"passwordFile": func(n ast.Node) {
-			server = n
-			if v, ok := r.text(n, what+".passwordFile"); ok {
-				b.password = r.absolute(v.text)
-			}
-		},
-	})
-	switch {
-	case kind == nil:
-		r.fail(at, "%s.kind is missing, it must be %s", what, strings.Join(slices.Sorted(maps.Keys(kinds)), " or "))
-	case b.kind == "sqlite" && path == nil:
-		r.fail(at, "%s.path is missing, it is the file to keep the jobs in", what)
-	case b.kind == "postgres" && b.url.text == "":
-		r.fail(at, "%s.url is missing, such as postgres://user@host/database", what)
-	case (b.kind == "memory" || b.kind == "postgres") && path != nil:
-		r.fail(path, "%s: kind %s takes no path", what, b.kind)
-	case (b.kind == "memory" || b.kind == "sqlite") && server != nil:
-		r.fail(server, "%s: kind %s takes no url, schema or passwordFile", what, b.kind)
-	}
+	b := r.backend(at, n, what, kinds)
 	for other, o := range f.backends {
 		if b.path.text != "" && o.path.text == b.path.text {
-			r.fail(path, "%s.path is that of backends.%s already", what, jobqueue.EscapeName(other))
+			r.fail(n, "%s.path is that of backends.%s already", what, jobqueue.EscapeName(other))
 		}
 	}
 	f.backends[name] = b
+}
+
+// backend reads a mapping with a kind, one of some, and the keys of that.
+func (r *reader) backend(at, n ast.Node, what string, kinds map[string]kind) backend {
+	var b backend
+	names := strings.Join(slices.Sorted(maps.Keys(kinds)), " or ")
+	given := map[string]ast.Node{}
+	keys := b.redis.section(r, what)
+	keys["kind"] = func(n ast.Node) {
+		v, ok := r.text(n, what+".kind")
+		if _, known := kinds[v.text]; ok && !known {
+			r.fail(n, "%s.kind must be %s, not %s", what, names, v.show())
+		}
+		b.kind = v.text
+	}
+	keys["path"] = func(n ast.Node) {
+		if v, ok := r.text(n, what+".path"); ok {
+			b.path = value{r.absolute(v.text), v.written}
+		}
+	}
+	keys["url"] = func(n ast.Node) {
+		if v, ok := r.text(n, what+".url"); ok {
+			b.url = v
+			r.checkURL(n, what+".url", v)
+		}
+	}
+	keys["schema"] = func(n ast.Node) {
+		if v, ok := r.text(n, what+".schema"); ok {
+			b.schema = v.text
+			if err := postgres.CheckSchema(v.text); err != nil {
+				r.fail(n, "%s.schema: %v", what, err)
+			}
+		}
+	}
+	keys["passwordFile"] = func(n ast.Node) {
+		if v, ok := r.text(n, what+".passwordFile"); ok {
+			b.password = r.absolute(v.text)
+		}
+	}
+	for key, read := range keys {
+		keys[key] = func(n ast.Node) {
+			given[key] = n
+			read(n)
+		}
+	}
+	before := len(r.errs)
+	r.section(n, what, keys)
+	if given["kind"] == nil {
+		r.fail(at, "%s.kind is missing, it must be %s", what, names)
+		return b
+	}
+	if len(r.errs) > before {
+		return b
+	}
+	for _, key := range slices.Sorted(maps.Keys(given)) {
+		if key != "kind" && !slices.Contains(kinds[b.kind].keys, key) {
+			r.fail(given[key], "%s: kind %s takes no %s", what, b.kind, key)
+		}
+	}
+	switch {
+	case len(r.errs) > before:
+	case b.kind == "sqlite" && b.path.text == "":
+		r.fail(at, "%s.path is missing, it is the file to keep the jobs in", what)
+	case b.kind == "postgres" && b.url.text == "":
+		r.fail(at, "%s.url is missing, such as postgres://user@host/database", what)
+	case b.kind == "postgres" && postgres.CheckURL(b.url.text) != nil:
+		r.fail(given["url"], "%s.url must be like postgres://user@host/database", what)
+	case b.kind == "redis":
+		b.redis.check(r, at, what, b)
+	}
+	return b
 }
 
 // Queues are a farm's open backends and the group that routes to them.
@@ -177,7 +212,7 @@ func (f *Farm) Open(ctx context.Context, reg *jobqueue.Registry) (*Queues, error
 			return nil, &backendError{name, conf.place(), fmt.Errorf("%w: there is no file %s; the first push or runner creates it",
 				jobqueue.ErrInvalid, conf.path.text)}
 		}
-		b, closer, err := kinds[conf.kind](ctx, conf)
+		b, closer, err := kinds[conf.kind].open(ctx, conf)
 		if err != nil {
 			q.Close()
 			return nil, &backendError{name, conf.place(), err}
@@ -194,6 +229,13 @@ func (f *Farm) Open(ctx context.Context, reg *jobqueue.Registry) (*Queues, error
 		ReadOnly: f.readOnly,
 		Policy:   f.Policy(reg),
 	}
+	a, closers, err := f.openAggregator(ctx)
+	q.closers = append(q.closers, closers...)
+	if err != nil {
+		q.Close()
+		return nil, err
+	}
+	r.Aggregator = a
 	for typ, s := range f.types {
 		if s.backend != nil {
 			r.Types[typ] = byName[s.backend.text]
@@ -250,10 +292,10 @@ func (f *Farm) Files(each func(File) error) error {
 
 // place is what may be shown of where the jobs are.
 func (b backend) place() value {
-	if b.kind == "postgres" {
-		return b.url
+	if b.kind == "sqlite" {
+		return b.path
 	}
-	return b.path
+	return b.url
 }
 
 // A backendError shows a path as the farm file has it, since what came from
@@ -268,6 +310,9 @@ func (e *backendError) Error() string {
 	text := e.err.Error()
 	if e.path.text != "" && strings.Contains(e.path.written, "${") {
 		text = strings.ReplaceAll(text, e.path.text, e.path.written)
+	}
+	if e.name == "" {
+		return text
 	}
 	return fmt.Sprintf("backend %s: %s", e.name, text)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/wikifarm/jobqueue/queuedb/sqlite"
 )
 
-// A Database is where a backend of the farm keeps its tables.
+// A Database is where a backend of the farm keeps its tables, if it has any.
 type Database struct {
 	Name string // of the backend
 	Kind string // as in the farm file
@@ -21,7 +21,7 @@ type Database struct {
 // They need not exist, nor have tables.
 func (f *Farm) Databases(each func(Database) error) error {
 	for _, name := range slices.Sorted(maps.Keys(f.backends)) {
-		if b := f.backends[name]; b.kind != "memory" {
+		if b := f.backends[name]; b.kind == "sqlite" || b.kind == "postgres" {
 			if err := each(Database{name, b.kind, b}); err != nil {
 				return err
 			}

@@ -30,6 +30,8 @@ type Farm struct {
 	types    map[string]settings
 	domains  domains
 	sharing  sharing
+
+	aggregator []backend // servers, in the order in which they are tried
 }
 
 // Load reads a farm file of at most 1 MiB. The error joins one error for each mistake in it, each
@@ -101,10 +103,11 @@ func (f *Farm) read(r *reader, top ast.Node) {
 		"backends": func(n ast.Node) {
 			r.pairs(n, "backends", func(name string, at, n ast.Node) { f.readBackend(r, name, at, n) })
 		},
-		"classes": func(n ast.Node) { f.sharing.readClasses(r, n) },
-		"weights": func(n ast.Node) { f.sharing.readWeights(r, n) },
-		"groups":  func(n ast.Node) { f.sharing.readGroups(r, n) },
-		"default": func(n ast.Node) { f.def = r.settings(n, "default") },
+		"aggregator": func(n ast.Node) { f.readAggregator(r, n) },
+		"classes":    func(n ast.Node) { f.sharing.readClasses(r, n) },
+		"weights":    func(n ast.Node) { f.sharing.readWeights(r, n) },
+		"groups":     func(n ast.Node) { f.sharing.readGroups(r, n) },
+		"default":    func(n ast.Node) { f.def = r.settings(n, "default") },
 		"types": func(n ast.Node) {
 			r.pairs(n, "types", func(typ string, at, n ast.Node) {
 				if err := (jobqueue.Name{Domain: "d", Type: typ}).Check(); err != nil {

@@ -1,0 +1,52 @@
+package config
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/aggregator"
+	aggregatorredis "github.com/wikifarm/jobqueue/aggregator/redis"
+)
+
+// aggregatorKinds are the kinds of servers that an aggregator may be on.
+var aggregatorKinds = map[string]kind{"redis": {keys: serverKeys}}
+
+// readAggregator reads the servers, of which the first that answers is used.
+func (f *Farm) readAggregator(r *reader, n ast.Node) {
+	r.list(n, "aggregator", func(n ast.Node) {
+		what := fmt.Sprintf("aggregator, server %d", len(f.aggregator)+1)
+		f.aggregator = append(f.aggregator, r.backend(n, n, what, aggregatorKinds))
+	})
+	if len(f.aggregator) == 0 && len(r.errs) == 0 {
+		r.fail(n, "aggregator is empty, leave it out if there is none, or list servers such as [{kind: redis, url: redis://host:6379}]")
+	}
+}
+
+// openAggregator returns the farm's aggregator; nil without one. It does not wait for the servers.
+func (f *Farm) openAggregator(ctx context.Context) (jobqueue.Aggregator, []io.Closer, error) {
+	var all []jobqueue.Aggregator
+	var closers []io.Closer
+	for i, conf := range f.aggregator {
+		client, err := newClient(ctx, conf)
+		if err != nil {
+			return nil, closers, fmt.Errorf("aggregator, server %d: %w", i+1, &backendError{"", conf.url, err})
+		}
+		a, err := aggregatorredis.New(client, conf.redis.prefix)
+		if err != nil {
+			client.Close()
+			return nil, closers, err
+		}
+		closers = append(closers, a, client)
+		all = append(all, a)
+	}
+	switch len(all) {
+	case 0:
+		return nil, nil, nil
+	case 1:
+		return all[0], closers, nil
+	}
+	return aggregator.NewFailover(all[0], all[1:]...), closers, nil
+}
