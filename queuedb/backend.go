@@ -38,6 +38,9 @@ type Backend struct {
 	line    line
 	direct  atomic.Int64 // claims of popDirect, since some were forgotten
 	reached reaches
+	late    lates
+	due     atomic.Int64 // when a direct Pop found delayed jobs that were due, in nanoseconds since 1970
+	polls   polls
 
 	ids   sync.Map // jobqueue.Name to int64
 	names sync.Map // int64 to jobqueue.Name
@@ -59,7 +62,8 @@ func (b *Backend) StopClock(at time.Time) { b.stopped.Store(at.UnixMicro()) }
 // A tx is a transaction as this handle sees it.
 type tx struct {
 	Tx
-	b *Backend
+	b     *Backend
+	lines *lining // nil in one that writes nothing
 }
 
 // now returns the time of the transaction by the clock of the handle.
@@ -72,25 +76,30 @@ func (t tx) now() int64 {
 }
 
 func (b *Backend) write(ctx context.Context, fn func(tx) error) error {
-	return b.store.Write(ctx, false, b.begin(fn))
+	var lines lining
+	err := b.store.Write(ctx, false, func(t Tx) error {
+		lines = lining{}
+		return fn(tx{t, b, &lines})
+	})
+	if err == nil {
+		b.noteLate(ctx, &lines)
+	}
+	return err
 }
 
-// writeFirst is write, before all that wait.
+// writeFirst is write for what gives no job a place, before all that wait.
 func (b *Backend) writeFirst(ctx context.Context, fn func(tx) error) error {
-	return b.store.Write(ctx, true, b.begin(fn))
+	return b.store.Write(ctx, true, func(t Tx) error { return fn(tx{t, b, nil}) })
 }
 
 func (b *Backend) read(ctx context.Context, fn func(tx) error) error {
-	return b.store.Read(ctx, b.begin(fn))
-}
-
-func (b *Backend) begin(fn func(tx) error) func(Tx) error {
-	return func(t Tx) error { return fn(tx{t, b}) }
+	return b.store.Read(ctx, func(t Tx) error { return fn(tx{t, b, nil}) })
 }
 
 // reserve calls row with blocks of consecutive numbers, n in all, that nothing else has or will have.
 // They are larger than all that were reserved before; up to jobqueue.MaxPush are one block.
 func (t tx) reserve(n int, row func(first, n int64)) error {
+	t.lines.begin()
 	return t.Query("number_reserve", func(scan Scan) error {
 		var first, n int64
 		err := scan(&first, &n)

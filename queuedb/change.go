@@ -37,7 +37,7 @@ func (b *Backend) Requeue(ctx context.Context, f jobqueue.Filter) (int, error) {
 		if err := t.ExecEach("job_reset", positions, []int64(ids)); err != nil {
 			return err
 		}
-		return t.ExecEach("ready_put", column(len(ids), t.now()), []int64(ids))
+		return t.putReady(ids, column(len(ids), t.now()))
 	})
 }
 

@@ -194,6 +194,8 @@ func (p *pushing) holdTwins() error {
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
+	p.lines.begin()
+	p.lines.add(ids)
 	held, err := p.numbers("place_hold", ids)
 	if err != nil {
 		return err
@@ -285,7 +287,7 @@ func (p *pushing) lineUp(positions, ids, since []int64) error {
 	if err := p.ExecEach("job_change", zeros, zeros, make([]string, n), positions, ids); err != nil {
 		return err
 	}
-	return p.ExecEach("ready_put", since, ids)
+	return p.putReady(ids, since)
 }
 
 // putBack makes jobs ready, which are nowhere, at the back of their queues.
@@ -306,6 +308,12 @@ func (t tx) putBackWith(failures, expiries []int64, reasons []string, ids, since
 	if err := t.ExecEach("job_change", failures, expiries, reasons, positions, ids); err != nil {
 		return err
 	}
+	return t.putReady(ids, since)
+}
+
+// putReady makes jobs ready at the positions that they have.
+func (t tx) putReady(ids, since []int64) error {
+	t.lines.add(ids)
 	return t.ExecEach("ready_put", since, ids)
 }
 

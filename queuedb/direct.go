@@ -10,68 +10,208 @@ import (
 	"github.com/wikifarm/jobqueue"
 )
 
-// popDirect claims jobs in one round trip where the store can. It returns none
-// when it cannot, or when there is anything to do that a Pop does besides.
-func (b *Backend) popDirect(ctx context.Context, l jobqueue.Lease, wants []jobqueue.Want, started time.Time) ([]*jobqueue.Claim, error) {
+// dueAgain is how long after delayed jobs were due a direct Pop sees to such at once.
+const dueAgain = time.Second
+
+// popDirect claims jobs in one round trip where the store can, or in two. Where there is more to do,
+// it claims none and reports that it is not done.
+func (b *Backend) popDirect(ctx context.Context, l jobqueue.Lease, wants []jobqueue.Want, started time.Time) (claims []*jobqueue.Claim, done bool, err error) {
 	store, ok := b.store.(Direct)
 	if !ok {
-		return nil, nil
+		return nil, false, nil
 	}
-	queues, limits, total := make([]int64, 0, len(wants)), make([]int64, 0, len(wants)), int64(0)
-	names := make(map[int64]jobqueue.Name, len(wants))
-	for _, w := range wants {
-		id, known := b.ids.Load(w.Name)
-		if !known || w.ID != "" || w.Max <= 0 {
-			return nil, nil
-		}
-		queue := id.(int64)
-		if _, again := names[queue]; again {
-			return nil, nil
-		}
-		names[queue] = w.Name
-		queues, limits, total = append(queues, queue), append(limits, int64(w.Max)), total+int64(w.Max)
+	p := poppingDirect{b: b, store: store, lease: l, started: started, names: map[int64]jobqueue.Name{}, lasts: map[int64]int64{}}
+	none := false
+	known, err := p.want(ctx, wants)
+	if err == nil && known {
+		err = b.readLateIfDue(ctx, store)
 	}
-	if len(queues) == 0 {
-		return nil, nil
-	}
-	rows := make([]row, 0, min(total, 1000))
-	lasts := map[int64]int64{} // positions by queue
-	look := func(after []int64, final bool) error {
-		began := time.Now()
-		err := store.Direct(ctx, "pop", func(scan Scan) error {
-			rows = append(rows, row{})
-			var position int64
-			r := &rows[len(rows)-1]
-			err := r.read(scan, &position)
-			lasts[r.queue] = max(lasts[r.queue], position)
-			return err
-		}, l.Token[:], l.Owner, micros(l.TTL), queues, limits, after, total, b.stopped.Load(), b.offset.Load(), final)
-		if err == nil {
-			b.reached.looked(queues, after, began)
-		}
-		return err
-	}
-	after, final := b.reached.after(queues, started)
-	err := look(after, final)
-	if err == nil && len(rows) == 0 && !final {
-		err = look(b.reached.full(queues, started), true)
+	if err == nil && known {
+		none, err = p.claim(ctx)
 	}
 	if errors.Is(err, ErrAgain) {
-		return nil, nil // The token is known, for example.
+		return nil, false, nil // The token is known, for example.
 	}
-	if err != nil || len(rows) == 0 {
-		return nil, err
+	if err != nil || len(p.rows) == 0 {
+		return nil, none, err
 	}
 	b.direct.Add(1)
-	b.noteReached(ctx, lasts)
-	claims, damaged := describe(rows, names, l.Token, started.Add(l.TTL))
+	b.noteReached(ctx, p.lasts)
+	claims, damaged := describe(p.rows, p.names, l.Token, started.Add(l.TTL))
 	if len(damaged) > 0 {
 		err = b.write(ctx, func(t tx) error { return t.abandonHeld(l.Token, damaged) })
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return claims, nil
+	return claims, true, nil
+}
+
+// A poppingDirect is a Pop in one round trip.
+type poppingDirect struct {
+	b       *Backend
+	store   Direct
+	lease   jobqueue.Lease
+	started time.Time
+
+	queues, limits []int64
+	names          map[int64]jobqueue.Name
+
+	rows  []row
+	lasts map[int64]int64 // positions by queue
+}
+
+// claim looks until it has an answer, twice at most. It reports whether there is nothing, for sure.
+func (p *poppingDirect) claim(ctx context.Context) (none bool, err error) {
+	after, final := p.b.reached.after(p.queues, p.started)
+	due := time.Since(time.Unix(0, p.b.due.Load())) < dueAgain
+	none, err = p.look(ctx, after, final, due)
+	if err != nil || none || len(p.rows) > 0 || final && due {
+		return none, err
+	}
+	return p.look(ctx, p.b.reached.full(p.queues, p.started), true, true)
+}
+
+// want takes in what is wanted, and reports whether it can be claimed so.
+func (p *poppingDirect) want(ctx context.Context, wants []jobqueue.Want) (bool, error) {
+	var domains, types []string
+	for _, w := range wants {
+		if w.ID != "" || w.Max <= 0 {
+			return false, nil
+		}
+		if _, known := p.b.ids.Load(w.Name); !known {
+			domains, types = append(domains, w.Domain), append(types, w.Type)
+		}
+	}
+	if len(domains) > 0 {
+		f := found{}
+		if err := p.store.Direct(ctx, Call{"queue_find", []any{domains, types}, f.row}); err != nil {
+			return false, err
+		}
+		p.b.remember(f)
+	}
+	for _, w := range wants {
+		id, known := p.b.ids.Load(w.Name)
+		if !known {
+			continue // Nobody has pushed to it.
+		}
+		queue := id.(int64)
+		if _, again := p.names[queue]; again {
+			return false, nil
+		}
+		p.names[queue] = w.Name
+		p.queues, p.limits = append(p.queues, queue), append(p.limits, int64(w.Max))
+	}
+	return len(p.queues) > 0, nil
+}
+
+// look claims what stands behind the positions, and what was committed late before them. It reports whether there
+// is nothing, for sure. With final it may come up short, and with due it sees to delayed jobs first.
+func (p *poppingDirect) look(ctx context.Context, after []int64, final, due bool) (none bool, err error) {
+	began := time.Now()
+	total := int64(0)
+	for _, n := range p.limits {
+		total += n
+	}
+	late := p.late(after)
+	calls := make([]Call, 0, 2)
+	stopped, offset := p.b.stopped.Load(), p.b.offset.Load()
+	var released lining
+	if due {
+		released.begin()
+		calls = append(calls, Call{"later_release", []any{stopped, offset, int64(releaseFirst)}, func(scan Scan) error {
+			var id int64
+			err := scan(&id)
+			released.add([]int64{id})
+			return err
+		}})
+	}
+	p.rows = make([]row, 0, min(total, 1000))
+	positions := make([]int64, 0, cap(p.rows))
+	calls = append(calls, Call{"pop", []any{
+		p.lease.Token[:], p.lease.Owner, micros(p.lease.TTL), p.queues, p.limits, after, total, stopped, offset, final, due,
+		late.places, late.queues, late.first, late.last, late.limits,
+	}, func(scan Scan) error {
+		var r row
+		var position int64
+		if err := r.read(scan, &position); err != nil || r.id == 0 {
+			none = position == 0
+			return err
+		}
+		p.rows, positions = append(p.rows, r), append(positions, position)
+		return nil
+	}})
+	err = p.store.Direct(ctx, calls...)
+	if err != nil {
+		return false, err
+	}
+	if len(released.ids) > 0 {
+		p.b.due.Store(time.Now().UnixNano())
+		p.b.noteLate(ctx, &released)
+	}
+	if none || len(p.rows) > 0 {
+		p.looked(after, positions, late, began)
+		p.b.reached.looked(p.queues, after, began)
+	}
+	return none, nil
+}
+
+// lateParts are columns of the spans that a look goes over besides.
+type lateParts struct{ places, queues, first, last, limits []int64 }
+
+// late returns what was committed late before the positions, no more jobs of a queue than are wanted.
+func (p *poppingDirect) late(after []int64) (l lateParts) {
+	for i, q := range p.queues {
+		room := p.limits[i]
+		for _, s := range p.b.late.before(q, after[i]) {
+			n := min(s.last-s.first+1, room)
+			if n == 0 {
+				break
+			}
+			room -= n
+			l.places, l.queues = append(l.places, int64(i+1)), append(l.queues, q)
+			l.first, l.last, l.limits = append(l.first, s.first), append(l.last, s.last), append(l.limits, n)
+		}
+	}
+	return l
+}
+
+// looked notes how far a look went, which claimed what stands at the positions.
+func (p *poppingDirect) looked(after, positions []int64, late lateParts, began time.Time) {
+	taken := make(map[int64]int64, len(p.queues))
+	for i := range p.rows {
+		q := p.rows[i].queue
+		taken[q]++
+		p.lasts[q] = max(p.lasts[q], positions[i])
+	}
+	for i, q := range late.queues {
+		to := late.last[i]
+		if late.limits[i] <= to-late.first[i] {
+			to = p.upTo(q, late.first[i], late.last[i], late.limits[i], positions)
+		}
+		p.b.late.looked(q, late.first[i]-1, to, began)
+	}
+	for i, q := range p.queues {
+		to := int64(everything)
+		if taken[q] == p.limits[i] {
+			to = p.lasts[q]
+		}
+		p.b.late.looked(q, after[i], to, began)
+	}
+}
+
+// upTo returns the last position of a span that was looked at, of which so many jobs were wanted.
+func (p *poppingDirect) upTo(queue, first, last, limit int64, positions []int64) int64 {
+	n, to := int64(0), first-1
+	for i, at := range positions {
+		if p.rows[i].queue == queue && first <= at && at <= last {
+			n, to = n+1, at
+		}
+	}
+	if n < limit {
+		return last
+	}
+	return to
 }
 
 // noteReached notes which positions were claimed, and stores them now and then for those who come later.

@@ -17,6 +17,7 @@
 //	root       queue and root key to the newest root time
 //	push       push id to its answer
 //	reached    in PostgreSQL, how far each queue has been claimed, about
+//	late       in PostgreSQL, positions at which jobs may have become ready behind that
 //	jobs       a view of it all, for people
 //
 // A job that is in none of ready, later and abandoned is held by a claim.

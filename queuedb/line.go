@@ -66,7 +66,26 @@ func (l *line) push(b *Backend, c *pushCall) {
 		c.err = fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, context.Cause(c.ctx))
 		return
 	}
-	b.pushTogether(l.gather(c))
+	for group := l.gather(c); len(group) > 0 && group[0] == c; {
+		group = l.goOn(b, group)
+	}
+}
+
+// goOn does the pushes of a group, and returns those that are left. Without its first one these wait again, before all others.
+func (l *line) goOn(b *Backend, group []*pushCall) (left []*pushCall) {
+	defer func() {
+		for _, c := range group[1:] {
+			if !slices.Contains(left, c) {
+				c.turn <- false
+			}
+		}
+		if len(left) > 0 && left[0] != group[0] {
+			l.mu.Lock()
+			l.waits = append(left, l.waits...)
+			l.mu.Unlock()
+		}
+	}()
+	return b.pushTogether(group)
 }
 
 // enter waits until c is at the head of the line, and returns false if it has its answer before.
@@ -131,37 +150,42 @@ func (l *line) pass() {
 	next.turn <- true
 }
 
-// pushTogether does the pushes of a group in one transaction or, if that fails because of one of them, each in its own.
-func (b *Backend) pushTogether(group []*pushCall) {
-	if len(group) == 1 {
-		group[0].err = b.pushAll(group[0].ctx, group[0])
-		return
-	}
+// pushTogether does the pushes of a group in one transaction or, if that fails because of one of them, each in its
+// own. It ends early when one of the callers goes, who does not know then what became of his push, and returns the others.
+func (b *Backend) pushTogether(group []*pushCall) (left []*pushCall) {
 	for _, c := range group {
 		c.err = fmt.Errorf("%w: panic in another push", jobqueue.ErrUnavailable)
 	}
-	defer func() {
-		for _, c := range group[1:] {
-			c.turn <- false
+	ctx, cancel := group[0].ctx, func() {}
+	if len(group) > 1 {
+		ctx, cancel = context.WithCancel(context.WithoutCancel(ctx))
+		for _, c := range group {
+			defer context.AfterFunc(c.ctx, cancel)()
 		}
-	}()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(group[0].ctx))
-	defer cancel()
-	for _, c := range group {
-		defer context.AfterFunc(c.ctx, cancel)()
 	}
+	defer cancel()
 	err := b.pushAll(ctx, group...)
-	if err == nil || errors.Is(err, jobqueue.ErrUnavailable) && ctx.Err() == nil {
+	switch {
+	case err != nil && len(group) > 1 && ctx.Err() != nil:
+		for _, c := range group {
+			if c.err = context.Cause(c.ctx); c.err == nil {
+				left = append(left, c)
+			} else {
+				c.err = fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, c.err)
+			}
+		}
+	case err != nil && len(group) > 1 && !errors.Is(err, jobqueue.ErrUnavailable):
+		var all sync.WaitGroup
+		for _, c := range group {
+			all.Go(func() { c.err = b.pushAll(c.ctx, c) })
+		}
+		all.Wait()
+	default:
 		for _, c := range group {
 			c.err = err
 		}
-		return
 	}
-	var all sync.WaitGroup
-	for _, c := range group {
-		all.Go(func() { c.err = b.pushAll(c.ctx, c) })
-	}
-	all.Wait()
+	return left
 }
 
 // InLine returns how many pushes wait for another one. It is for tests.

@@ -138,6 +138,11 @@ func forget(t tx, m *jobqueue.Maintained) (more bool, err error) {
 		m.Forgotten += n
 		more = more || n == forgetBatch
 	}
+	if old := t.b.late.forgettable(); old != "" {
+		if err := t.Exec("late_forget", old, int64(forgetBatch)); err != nil {
+			return false, err
+		}
+	}
 	n, err := t.Count("rate_forget", t.now()*1000, int64(forgetBatch))
 	return more || n == forgetBatch, err
 }

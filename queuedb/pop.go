@@ -17,7 +17,7 @@ func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.W
 		return nil, err
 	}
 	started := time.Now()
-	if claims, err := b.popDirect(ctx, l, wants, started); err != nil || len(claims) > 0 {
+	if claims, done, err := b.popDirect(ctx, l, wants, started); err != nil || done {
 		return claims, err
 	}
 	var claims []*jobqueue.Claim
@@ -191,6 +191,9 @@ func (p *popping) takeFrom(queues, limits []int64, place map[int64]int) error {
 			after = p.b.reached.full(queues, time.Now())
 		} else {
 			after, _ = p.b.reached.after(queues, time.Now())
+		}
+		for i, q := range queues {
+			after[i] = p.b.late.back(q, after[i])
 		}
 		statement, columns = "ready_take_after", append(columns, after)
 	}

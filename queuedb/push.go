@@ -242,6 +242,7 @@ func (p *pushing) store() error {
 			ready = append(ready, Run{id, id})
 		}
 	}
+	p.lines.add(ready.Numbers())
 	err := p.ExecEach("job_add", ids, queues, times[:len(ids)], tries, digests, rootKeys, rootTimes, headers, params)
 	if err == nil && len(ready) > 0 {
 		err = p.ExecEach("ready_push", ready)

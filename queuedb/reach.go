@@ -74,6 +74,19 @@ func (c *reaches) full(queues []int64, now time.Time) []int64 {
 	return after
 }
 
+// behind returns the positions that Ready is to look behind when it makes no full look.
+func (c *reaches) behind(queues []int64, now time.Time) []int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	after := make([]int64, len(queues))
+	for i, q := range queues {
+		if after[i] = stored; c.queues[q] != nil {
+			after[i] = c.queues[q].trailing(now)
+		}
+	}
+	return after
+}
+
 func (k *reach) mayLook(now time.Time) bool {
 	return k.took < cheapLook || now.Sub(k.full) >= lookShare*k.took
 }

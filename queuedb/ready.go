@@ -3,6 +3,8 @@ package queuedb
 import (
 	"context"
 	"iter"
+	"sync"
+	"time"
 
 	"github.com/wikifarm/jobqueue"
 )
@@ -24,9 +26,13 @@ func (b *Backend) Ready(ctx context.Context, names ...jobqueue.Name) iter.Seq2[j
 }
 
 func (b *Backend) backlogs(ctx context.Context, names []jobqueue.Name) (backlogs []jobqueue.Backlog, err error) {
+	b.noteReached(ctx, nil) // Looks go from what is stored.
 	sweepDue := false
 	read := func(t tx) (err error) {
 		if sweepDue, err = t.sweepDue(); err == nil {
+			err = t.readLate()
+		}
+		if err == nil {
 			backlogs, err = b.readBacklogs(t, names)
 		}
 		return err
@@ -70,13 +76,10 @@ func (b *Backend) readBacklogs(t tx, names []jobqueue.Name) ([]jobqueue.Backlog,
 			wanted[id] = struct{}{}
 			ids = append(ids, id)
 		}
-		if len(ids) > 0 {
-			err = t.QueryEach("ready_first", row, ids, column(len(ids), t.now()))
-		}
-		if err != nil {
+		if err := t.firstReady(ids, row); err != nil {
 			return nil, err
 		}
-	} else if err := t.Query("ready_queues", row); err != nil {
+	} else if err := t.readyQueues(row); err != nil {
 		return nil, err
 	} else if err := t.dueQueues(add); err != nil {
 		return nil, err
@@ -98,6 +101,75 @@ func (b *Backend) readBacklogs(t tx, names []jobqueue.Name) ([]jobqueue.Backlog,
 		backlogs = append(backlogs, jobqueue.Backlog{Name: byID[id], Age: age(at, t.now())})
 	}
 	return backlogs, nil
+}
+
+// A full look of Ready is always allowed if the last one took so short. It is exact; others may miss
+// what came to stand behind a position that was claimed, unless it was noted.
+const cheapPoll = 5 * time.Millisecond
+
+// polls are the full looks of Ready.
+type polls struct {
+	mu   sync.Mutex
+	at   time.Time // the last one
+	took time.Duration
+}
+
+// full reports whether the next look is to be a full one.
+func (p *polls) full(now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.took < cheapPoll || now.Sub(p.at) >= min(max(lookSoonest, lookShare*p.took), lookLatest)
+}
+
+func (p *polls) looked(began time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at = time.Now()
+	p.took = p.at.Sub(began)
+}
+
+// firstReady calls row with those of the queues that have a ready or due job, and since when.
+func (t tx) firstReady(queues []int64, row func(Scan) error) error {
+	if len(queues) == 0 {
+		return nil
+	}
+	now := column(len(queues), t.now())
+	if t.Exclusive() {
+		return t.QueryEach("ready_first", row, queues, now)
+	}
+	began := time.Now()
+	if t.b.polls.full(began) {
+		defer t.b.polls.looked(began)
+		return t.QueryEach("ready_first", row, queues, now, make([]int64, len(queues)))
+	}
+	after := t.b.reached.behind(queues, began)
+	for i, q := range queues {
+		after[i] = t.b.late.back(q, after[i])
+	}
+	return t.QueryEach("ready_first", row, queues, now, after)
+}
+
+// readyQueues calls row with each queue that has a ready job, and since when.
+func (t tx) readyQueues(row func(Scan) error) error {
+	began := time.Now()
+	if t.Exclusive() {
+		return t.Query("ready_queues", row)
+	}
+	if t.b.polls.full(began) {
+		defer t.b.polls.looked(began)
+		return t.Query("ready_queues", row)
+	}
+	if err := t.Query("ready_queues_after", row); err != nil {
+		return err
+	}
+	var queues, now, after []int64
+	for q, s := range t.b.late.firsts() {
+		queues, now, after = append(queues, q), append(now, t.now()), append(after, s-1)
+	}
+	if len(queues) == 0 {
+		return nil
+	}
+	return t.QueryEach("ready_first", row, queues, now, after)
 }
 
 // dueQueues adds the queues with delayed jobs that are due. While these are few,

@@ -26,11 +26,19 @@ type Store interface {
 	Read(ctx context.Context, fn func(Tx) error) error
 }
 
-// A Direct is a [Store] that also claims jobs in one round trip, with its statement pop.
+// A Direct is a [Store] that also claims jobs in one round trip, with its statement pop, and sees
+// in the same one to delayed jobs, with later_release.
 type Direct interface {
-	// Direct runs a statement as a transaction of its own. The error is
+	// Direct runs statements as a transaction of its own. The error is
 	// [ErrAgain] if it met another one.
-	Direct(ctx context.Context, statement string, row func(scan Scan) error, args ...any) error
+	Direct(ctx context.Context, calls ...Call) error
+}
+
+// A Call is a statement, its arguments, and what is called for each row that it returns.
+type Call struct {
+	Statement string
+	Args      []any
+	Row       func(scan Scan) error
 }
 
 // A Tx runs statements inside a transaction. It is not safe for concurrent use.

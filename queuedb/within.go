@@ -33,12 +33,16 @@ func (b *Backend) PushWithin(ctx context.Context, records []jobqueue.Record, run
 	b.remember(queues)
 	c := &pushCall{records: records}
 	err = run(func(t Tx) error {
-		p := pushing{tx: tx{t, b}, records: records, headers: headers, keeps: true}
+		var lines lining
+		p := pushing{tx: tx{t, b, &lines}, records: records, headers: headers, keeps: true}
 		if err := p.run(queues); err != nil {
 			return err
 		}
 		p.answer([]*pushCall{c})
-		return nil
+		if t.Exclusive() || len(lines.ids) == 0 {
+			return nil
+		}
+		return t.Exec("late_put", lines.ids)
 	})
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/wikifarm/jobqueue"
@@ -201,27 +202,27 @@ func TestBouncerFull(t *testing.T) {
 		for i := range times {
 			c.reached(jobs * (i + 1) / (times + 1))
 			for _, o := range others {
-				if _, err := o.Exec(t.Context(), "begin"); err != nil {
+				if _, err := o.Exec(c.ctx, "begin"); err != nil {
 					return err
 				}
 			}
 			c.mu.Lock()
-			held := slices.Collect(maps.Keys(c.leases))
+			held := append(slices.Collect(maps.Keys(c.leases)), uuid.New()) // a call even if all are settled
 			c.mu.Unlock()
 			extended := make(chan error, 1)
 			go func() {
 				extended <- c.insist(func() error {
-					_, err := b.Extend(t.Context(), 5*time.Second, held...)
+					_, err := b.Extend(c.ctx, 5*time.Second, held...)
 					return err
 				})
 			}()
 			for late := time.Now().Add(30 * time.Second); waiting() == 0; {
-				if time.Now().After(late) {
+				if time.Now().After(late) || c.ctx.Err() != nil {
 					return errors.New("no call waits for a connection")
 				}
 			}
 			for _, o := range others {
-				if _, err := o.Exec(t.Context(), "rollback"); err != nil {
+				if _, err := o.Exec(c.ctx, "rollback"); err != nil {
 					return err
 				}
 			}

@@ -23,6 +23,8 @@ type crowd struct {
 	b     *postgres.Backend
 	total int
 	lease time.Duration
+	ctx   context.Context // ends when somebody fails, and when it takes far too long
+	fail  context.CancelCauseFunc
 
 	pushed atomic.Int64 // jobs whose push was confirmed
 
@@ -34,15 +36,22 @@ type crowd struct {
 	leases  map[uuid.UUID]bool // that are held
 }
 
+// crowdTime is far longer than a crowd needs.
+const crowdTime = 3 * time.Minute
+
 func newCrowd(t *testing.T, b *postgres.Backend, total int, lease time.Duration) *crowd {
-	return &crowd{T: t, b: b, total: total, lease: lease, in: map[string]bool{}, settled: map[string]bool{}, leases: map[uuid.UUID]bool{}}
+	c := &crowd{T: t, b: b, total: total, lease: lease, in: map[string]bool{}, settled: map[string]bool{}, leases: map[uuid.UUID]bool{}}
+	ctx, end := context.WithTimeoutCause(t.Context(), crowdTime, fmt.Errorf("not all jobs are settled after %v", crowdTime))
+	t.Cleanup(end)
+	c.ctx, c.fail = context.WithCancelCause(ctx)
+	return c
 }
 
 // insist repeats a call while the store is unavailable.
 func (c *crowd) insist(call func() error) error {
 	for {
 		err := call()
-		if !errors.Is(err, jobqueue.ErrUnavailable) || c.Context().Err() != nil {
+		if !errors.Is(err, jobqueue.ErrUnavailable) || c.ctx.Err() != nil {
 			return err
 		}
 	}
@@ -54,7 +63,7 @@ func (c *crowd) push(share int) error {
 		id := uuid.New()
 		var p jobqueue.Pushed
 		err := c.insist(func() (err error) {
-			p, err = c.b.Push(c.Context(), id, records(min(100, share-n)))
+			p, err = c.b.Push(c.ctx, id, records(min(100, share-n)))
 			return err
 		})
 		if err != nil {
@@ -72,7 +81,7 @@ func (c *crowd) push(share int) error {
 
 // work pops and settles until all jobs are settled.
 func (c *crowd) work() error {
-	for c.done() < c.total && c.Context().Err() == nil {
+	for c.done() < c.total && c.ctx.Err() == nil {
 		c.mu.Lock()
 		before := make(map[string]bool, len(c.settled))
 		for id := range c.settled {
@@ -82,7 +91,7 @@ func (c *crowd) work() error {
 		l := lease(c.lease)
 		var cs []*jobqueue.Claim
 		err := c.insist(func() (err error) {
-			cs, err = c.b.Pop(c.Context(), l, jobqueue.Want{Name: queue, Max: 200})
+			cs, err = c.b.Pop(c.ctx, l, jobqueue.Want{Name: queue, Max: 200})
 			return err
 		})
 		if err != nil {
@@ -98,7 +107,7 @@ func (c *crowd) work() error {
 		c.mu.Unlock()
 		var lost []*jobqueue.Claim
 		err = c.insist(func() (err error) {
-			lost, err = c.b.Settle(c.Context(), outcomes(jobqueue.ActionDone, cs...)...)
+			lost, err = c.b.Settle(c.ctx, outcomes(jobqueue.ActionDone, cs...)...)
 			return err
 		})
 		if err != nil {
@@ -144,7 +153,11 @@ func (c *crowd) run(fault func() error) {
 	for range 5 {
 		if err := <-errs; err != nil {
 			c.Error(err)
+			c.fail(err)
 		}
+	}
+	if err := context.Cause(c.ctx); err != nil {
+		c.Fatalf("%v: %d of %d jobs are pushed, %d settled", err, c.pushed.Load(), c.total, c.done())
 	}
 	for id := range c.in {
 		if !c.settled[id] {
@@ -160,7 +173,7 @@ func (c *crowd) run(fault func() error) {
 func (c *crowd) reached(n int) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for c.done() < n && c.Context().Err() == nil {
+	for c.done() < n && c.ctx.Err() == nil {
 		<-tick.C
 	}
 }
@@ -220,7 +233,7 @@ func TestTerminated(t *testing.T) {
 	c.run(func() error {
 		for i := range cuts {
 			c.reached(jobs * (i + 1) / (cuts + 1))
-			_, err := k.Exec(t.Context(), "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1", schema)
+			_, err := k.Exec(c.ctx, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1", schema)
 			if err != nil {
 				return err
 			}
@@ -231,7 +244,7 @@ func TestTerminated(t *testing.T) {
 			}
 			c.mu.Unlock()
 			if err := c.insist(func() error {
-				_, err := b.Extend(t.Context(), 5*time.Second, held...)
+				_, err := b.Extend(c.ctx, 5*time.Second, held...)
 				return err
 			}); err != nil {
 				return err

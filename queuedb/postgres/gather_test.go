@@ -154,6 +154,84 @@ func TestGatherFails(t *testing.T) {
 	}
 }
 
+// When callers of a push that several share go, even the one that does it, the others still share one.
+func TestGatherGone(t *testing.T) {
+	for name, leaves := range map[string]int{"first": 1, "another": 3} {
+		t.Run(name, func(t *testing.T) {
+			schema := newSchema(t)
+			b := openSchema(t, &postgres.Options{Schema: schema})
+			waits := blocked(t, schema)
+			release := block(t, schema)
+			const calls = 20
+			gone, leave := context.WithCancel(t.Context())
+			defer leave()
+			errs := make([]error, calls)
+			ended := make([]chan struct{}, calls)
+			var wg sync.WaitGroup
+			run := func(i int) {
+				ctx := t.Context()
+				if i == leaves {
+					ctx = gone
+				}
+				ended[i] = make(chan struct{})
+				wg.Go(func() {
+					_, errs[i] = b.Push(ctx, uuid.New(), records(1))
+					close(ended[i])
+				})
+			}
+			run(0)
+			until(t, "push that waits", waits)
+			for i := 1; i < calls; i++ {
+				run(i)
+				until(t, "line", func() bool { return b.InLine() == i })
+			}
+			// Another lock takes over, so that the others get as far as the first.
+			again := raw(t, schema)
+			tx, err := again.Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			locked := make(chan error, 1)
+			go func() {
+				_, err := tx.Exec(t.Context(), "lock table push in share row exclusive mode")
+				locked <- err
+			}()
+			watches := raw(t, schema)
+			until(t, "lock that waits", func() bool {
+				var n int
+				err := watches.QueryRow(t.Context(), "select count(*) from pg_locks where not granted and relation = to_regclass('push') and mode = 'ShareRowExclusiveLock'").Scan(&n)
+				return err == nil && n > 0
+			})
+			release()
+			<-ended[0]
+			if err := <-locked; err != nil {
+				t.Fatal(err)
+			}
+			until(t, "shared push that waits", func() bool { return waits() && b.InLine() == 0 })
+			leave()
+			<-ended[leaves]
+			until(t, "shared push of the others that waits", waits)
+			if err := tx.Rollback(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			wg.Wait()
+			for i, err := range errs {
+				if gone := errors.Is(err, jobqueue.ErrUnavailable) && errors.Is(err, context.Canceled); i == leaves && !gone || i != leaves && err != nil {
+					t.Errorf("push %d = %v", i, err)
+				}
+			}
+			var transactions, pushes int
+			if err := watches.QueryRow(t.Context(), "select count(distinct xmin::text), count(*) from push").Scan(&transactions, &pushes); err != nil {
+				t.Fatal(err)
+			}
+			// That of the one that has gone may be in or not.
+			if transactions != 2 || pushes < calls-1 {
+				t.Errorf("%d pushes took %d transactions, want %d in 2", pushes, transactions, calls-1)
+			}
+		})
+	}
+}
+
 // Pushes of one id at once, and again, are one push.
 func TestGatherSameID(t *testing.T) {
 	b := openSchema(t, &postgres.Options{Schema: newSchema(t)})

@@ -92,9 +92,11 @@ func (s *store) Write(ctx context.Context, urgent bool, fn func(queuedb.Tx) erro
 }
 
 // Direct implements [queuedb.Direct].
-func (s *store) Direct(ctx context.Context, statement string, row func(queuedb.Scan) error, args ...any) error {
-	if err := arguments(args); err != nil {
-		return fmt.Errorf("%s: %w", statement, err)
+func (s *store) Direct(ctx context.Context, calls ...queuedb.Call) error {
+	for _, call := range calls {
+		if err := arguments(call.Args); err != nil {
+			return fmt.Errorf("%s: %w", call.Statement, err)
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -103,15 +105,9 @@ func (s *store) Direct(ctx context.Context, statement string, row func(queuedb.S
 		return err
 	}
 	defer func() { put(s.idle, c) }()
-	rows, end, err := c.query(ctx, statements[statement], args)
-	var failed error // in the engine
-	if err == nil {
-		_, failed = each(rows, row)
-		err = rows.Err()
-	}
-	// The commit of a batch comes last.
-	if closing := end(); err == nil {
-		err = closing
+	gave, failed, err := c.direct(ctx, calls)
+	if err == nil && failed == nil && gave {
+		s.wrote()
 	}
 	if err == nil && failed != nil {
 		return failed
@@ -122,20 +118,37 @@ func (s *store) Direct(ctx context.Context, statement string, row func(queuedb.S
 	return s.config.classify(ctx, err)
 }
 
-// query runs a statement in a transaction of its own. The caller calls end when it has read the rows.
-func (c *conn) query(ctx context.Context, text string, args []any) (rows pgx.Rows, end func() error, err error) {
-	if c.local == nil {
-		rows, err = c.Query(ctx, text, args...)
-		return rows, func() error { return nil }, err
-	}
+// direct runs statements in a transaction of their own. It reports whether they made jobs ready, and the error of a
+// call apart from that of the server.
+func (c *conn) direct(ctx context.Context, calls []queuedb.Call) (gave bool, failed, err error) {
 	b := &pgx.Batch{}
-	b.Queue(apply, c.local...)
-	b.Queue(text, args...)
-	results := c.SendBatch(ctx, b)
-	if _, err = results.Exec(); err == nil {
-		rows, err = results.Query()
+	if c.local != nil {
+		b.Queue(apply, c.local...)
 	}
-	return rows, results.Close, err
+	for _, call := range calls {
+		b.Queue(statements[call.Statement], call.Args...)
+	}
+	results := c.SendBatch(ctx, b)
+	if c.local != nil {
+		_, err = results.Exec()
+	}
+	for _, call := range calls {
+		if err != nil || failed != nil {
+			break
+		}
+		var rows pgx.Rows
+		if rows, err = results.Query(); err == nil {
+			var n int
+			n, failed = each(rows, call.Row)
+			err = rows.Err()
+			gave = gave || n > 0 && call.Statement == "later_release"
+		}
+	}
+	// The commit of a batch comes last.
+	if closing := results.Close(); err == nil {
+		err = closing
+	}
+	return gave, failed, err
 }
 
 // Read implements [queuedb.Store].

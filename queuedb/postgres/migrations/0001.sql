@@ -72,6 +72,17 @@ create table reached (
   position bigint not null
 ) with (fillfactor = 50, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.1);
 
+-- late says where jobs stand whose transaction may be committed after others behind them were claimed. Who
+-- claims reads the rows that were committed since it last did.
+create table late (
+  xid xid8 not null default pg_current_xact_id(),
+  queue bigint not null,
+  first bigint not null,
+  last bigint not null
+) with (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0.02, vacuum_truncate = off);
+
+create index late_xid on late (xid);
+
 create table later (
   job bigint primary key,
   queue bigint not null,

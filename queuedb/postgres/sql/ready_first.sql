@@ -1,14 +1,15 @@
 -- Returns queues and since when they have a ready job.
--- $1 queues, $2 now
+-- $1 queues, $2 now, $3 the position of each to look behind, or less than 0 for the one that is known
 select
   t.queue,
   f.since
-from unnest($1::bigint[], $2::bigint[]) as t (queue, now)
+from unnest($1::bigint[], $2::bigint[], $3::bigint[]) as t (queue, now, after)
 cross join lateral (
   (
     select since
     from ready
     where queue = t.queue
+      and position > case when t.after < 0 then coalesce((select position from reached where queue = t.queue), 0) else t.after end
     order by position
     limit 1
   )
