@@ -70,7 +70,7 @@ func (q *query) args(shard int, after int64, most int) (args []any, last int64, 
 	ids = ids[:min(len(ids), most)]
 	args = append(args, "ids")
 	for _, id := range ids {
-		args = append(args, id)
+		args = append(args, hex(id))
 		last = id
 	}
 	return args, last, len(ids) > 0
@@ -203,7 +203,7 @@ func (b *Backend) readEntry(shard int, f []any) (e entry, err error) {
 	if !ok {
 		return e, errAnswer
 	}
-	e.id = jobID{number(f[0]), shard}
+	e.id = jobID{unhex(text(f[0])), shard}
 	queued, err := readBody(text(f[5]), &e.Record)
 	if err != nil {
 		e.LastError = err.Error()

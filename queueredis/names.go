@@ -80,6 +80,15 @@ func byShard[T any](b *Backend, all []T, shard func(T) int) map[int][]T {
 	return parts
 }
 
+// hex returns the number of a job as scripts have it.
+func hex(n int64) string { return strconv.FormatInt(n, 16) }
+
+// unhex is the inverse of hex.
+func unhex(s string) int64 {
+	n, _ := strconv.ParseInt(s, 16, 64)
+	return n
+}
+
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{jobqueue.ErrInvalid}, args...)...)
 }

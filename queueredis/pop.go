@@ -3,7 +3,6 @@ package queueredis
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -83,7 +82,7 @@ func (b *Backend) popFrom(ctx context.Context, shard int, l jobqueue.Lease, want
 		for _, w := range few {
 			id := ""
 			if w.ID != "" {
-				id = strconv.FormatInt(w.id.number, 10)
+				id = hex(w.id.number)
 			}
 			order = append(order, w.key, max(w.Max, 1), id)
 		}
@@ -178,7 +177,7 @@ func (b *Backend) readPopped(ctx context.Context, shard int, l jobqueue.Lease, s
 	var damaged []jobqueue.Outcome
 	for i := range claims {
 		c := &claims[i]
-		c.ID, c.Token, c.Expires = b.idText(jobID{number(ids[i]), shard}), l.Token, expires
+		c.ID, c.Token, c.Expires = b.idText(jobID{unhex(text(ids[i])), shard}), l.Token, expires
 		queued, err := readBody(text(bodies[i]), &c.Record)
 		c.QueuedAt, c.Digest = instant(queued), jobqueue.Digest{}
 		if err != nil {

@@ -60,13 +60,13 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 // pushedOf fills in what became of the jobs of a call.
 func (b *Backend) pushedOf(c *pushCall, shard int, pushed jobqueue.Pushed) {
 	base, twins, _ := strings.Cut(c.answer, " ")
-	first := number(base)
+	first := unhex(base)
 	for _, i := range c.places {
 		pushed[i].ID = b.idText(jobID{first + int64(i), shard})
 	}
 	for t := range strings.FieldsSeq(twins) {
 		place, id, _ := strings.Cut(t, ":")
-		pushed[number(place)] = jobqueue.PushedJob{ID: b.idText(jobID{number(id), shard}), Duplicate: true}
+		pushed[number(place)] = jobqueue.PushedJob{ID: b.idText(jobID{unhex(id), shard}), Duplicate: true}
 	}
 	b.saw(first + int64(c.places[len(c.places)-1]))
 }

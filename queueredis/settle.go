@@ -2,7 +2,6 @@ package queueredis
 
 import (
 	"context"
-	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -74,7 +73,7 @@ func orderOf(all []settlement) []any {
 			n := doneTogether(all, token)
 			order = append(order, token[:], "d", n)
 			for _, s := range all[:n] {
-				order = append(order, strconv.FormatInt(s.id.number, 10))
+				order = append(order, hex(s.id.number))
 			}
 			all = all[n:]
 			continue
@@ -83,7 +82,7 @@ func orderOf(all []settlement) []any {
 		if s.Keep > 0 {
 			keep = micros(s.Keep)
 		}
-		order = append(order, token[:], letters[s.Do], strconv.FormatInt(s.id.number, 10), micros(max(s.Delay, 0)), keep, cut(s.Err))
+		order = append(order, token[:], letters[s.Do], hex(s.id.number), micros(max(s.Delay, 0)), keep, cut(s.Err))
 		all = all[1:]
 	}
 	order[1] = runs

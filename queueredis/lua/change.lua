@@ -8,7 +8,8 @@ if ARGV[6] == 'after' then
 end
 local touched, last = {}, ''
 local next = each(function(id, body, s, q)
-	local k, kind = block(id), s and byte(s) or R
+	local kind = s and byte(s) or R
+	local k, c = block(id)
 	if kind == R then
 		leave(q, id)
 	elseif kind == D then
@@ -21,13 +22,13 @@ local next = each(function(id, body, s, q)
 	end
 	touched[kind .. ' ' .. q] = {kind, q}
 	if requeue then
-		local _, _, err = history(call('HGET', k, 'e' .. id))
+		local _, _, err = history(call('HGET', k, 'e' .. c))
 		if err == '' then
-			call('HDEL', k, 'e' .. id)
+			call('HDEL', k, 'e' .. c)
 		else
-			call('HSET', k, 'e' .. id, '0 0 ' .. err)
+			call('HSET', k, 'e' .. c, '0 0 ' .. err)
 		end
-		call('HSET', k, 's' .. id, 'R' .. fmt('%.0f', now))
+		call('HSET', k, 's' .. c, 'R' .. fmt('%d', now))
 		append(q, {id}, now)
 	else
 		if byte(body, 13) % 2 == 1 then
@@ -36,7 +37,7 @@ local next = each(function(id, body, s, q)
 				call('HDEL', B .. 'u' .. q, digest)
 			end
 		end
-		call('HDEL', k, id, 's' .. id, 'e' .. id, 't' .. id)
+		call('HDEL', k, c, 's' .. c, 'e' .. c, 't' .. c)
 		vacate(k)
 	end
 	n, last = n + 1, id
@@ -52,6 +53,6 @@ for _, t in pairs(touched) do
 	end
 end
 if n == left then
-	next = last
+	next = fmt('%d', tonumber(last, 16))
 end
 return done({n, next})

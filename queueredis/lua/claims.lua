@@ -11,7 +11,7 @@ local function members(record)
 	local ids, id = {}, 0
 	for i, d in ipairs(record[2]) do
 		id = id + d
-		ids[i] = fmt('%.0f', id)
+		ids[i] = fmt('%x', id)
 	end
 	return ids
 end
@@ -65,8 +65,8 @@ local function lapse(token)
 	runs(ids, function(k, i, j)
 		local fields = {}
 		for at = i, j do
-			fields[#fields + 1] = 's' .. ids[at]
-			fields[#fields + 1] = 'e' .. ids[at]
+			fields[#fields + 1] = 's' .. sub(ids[at], -1)
+			fields[#fields + 1] = 'e' .. sub(ids[at], -1)
 		end
 		local values = call('HMGET', k, unpack(fields))
 		local args = {}
@@ -74,9 +74,9 @@ local function lapse(token)
 			local id, s = ids[at], values[2 * (at - i) + 1]
 			if holds(token, s) then
 				local f, x, err = history(values[2 * (at - i) + 2])
-				args[#args + 1] = 's' .. id
-				args[#args + 1] = 'R' .. fmt('%.0f', now)
-				args[#args + 1] = 'e' .. id
+				args[#args + 1] = 's' .. sub(id, -1)
+				args[#args + 1] = 'R' .. fmt('%d', now)
+				args[#args + 1] = 'e' .. sub(id, -1)
 				args[#args + 1] = f .. ' ' .. x + 1 .. ' ' .. err
 				record[3][#record[3] + 1] = id
 				local q = sub(s, 19)
@@ -168,7 +168,8 @@ local function lapsing()
 		local token, expires = ended[i], tonumber(ended[i + 1])
 		if lapses(call('HGET', cc, token .. 'l'), expires) then
 			for _, id in ipairs(members(cmsgpack.unpack(call('HGET', cc, token)))) do
-				local s = call('HGET', block(id), 's' .. id)
+				local k, c = block(id)
+				local s = call('HGET', k, 's' .. c)
 				if holds(token, s) then
 					local q = sub(s, 19)
 					local f = found[q] or {0, expires}

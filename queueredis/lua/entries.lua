@@ -36,7 +36,7 @@ end
 -- look returns the queue of a job, its state as a pop would find it, and the time that belongs to that, or false.
 -- The time is '' for one that is ready since its push.
 local function look(id, body, s)
-	local q = fmt('%.0f', (struct.unpack('>I4', body)))
+	local q = fmt('%d', (struct.unpack('>I4', body)))
 	if not matches(q) then
 		return false
 	end
@@ -59,12 +59,13 @@ local function look(id, body, s)
 end
 
 -- each calls visit with what look tells of the jobs that match, until it returns false. It looks at the jobs of
--- a few blocks, and returns the id to go on after, or ''.
+-- some blocks, and returns the number to go on after, or ''.
 local function each(visit)
 	if ARGV[6] == 'ids' then
 		for at = 7, #ARGV do
 			local id = ARGV[at]
-			local v = call('HMGET', block(id), id, 's' .. id)
+			local k, c = block(id)
+			local v = call('HMGET', k, c, 's' .. c)
 			if v[1] then
 				local q, state, when, owner = look(id, v[1], v[2])
 				if q and not visit(id, v[1], v[2], q, state, when, owner) then
@@ -74,34 +75,29 @@ local function each(visit)
 		end
 		return ''
 	end
-	local after, bytes = ARGV[7], 0
+	local after, bytes = tonumber(ARGV[7]), 0
 	local from = after
-	for _, n in ipairs(call('ZRANGEBYSCORE', B .. 'jz', floor(after / 128), '+inf', 'LIMIT', 0, 8)) do
-		local k = B .. 'j' .. n
-		local ids = {}
+	for _, p in ipairs(call('ZRANGEBYSCORE', B .. 'jz', floor(after / 16), '+inf', 'LIMIT', 0, 64)) do
+		local k, digits = B .. 'j' .. p, {}
 		for _, field in ipairs(call('HKEYS', k)) do
-			local c = byte(field)
-			if c < 58 and tonumber(field) > tonumber(after) then
-				ids[#ids + 1] = field
+			if #field == 1 and tonumber(p .. field, 16) > after then
+				digits[#digits + 1] = field
 			end
 		end
-		table.sort(ids, function(x, y) return tonumber(x) < tonumber(y) end)
-		for _, id in ipairs(ids) do
-			local v = call('HMGET', k, id, 's' .. id)
+		table.sort(digits, function(x, y) return byte(x) < byte(y) end)
+		for _, c in ipairs(digits) do
+			local id, v = p .. c, call('HMGET', k, c, 's' .. c)
 			local q, state, when, owner = look(id, v[1], v[2])
 			bytes = bytes + #v[1]
-			from = id
+			from = tonumber(id, 16)
 			if q and not visit(id, v[1], v[2], q, state, when, owner) then
 				return ''
 			end
 			if bytes > 8000000 then
-				return from
+				return fmt('%d', from)
 			end
 		end
-		local past = fmt('%.0f', n * 128 + 127)
-		if tonumber(past) > tonumber(from) then
-			from = past
-		end
+		from = tonumber(p .. 'f', 16)
 	end
-	return from ~= after and from or ''
+	return from > after and fmt('%d', from) or ''
 end

@@ -1,40 +1,41 @@
 -- Where a job stands.
 --
--- The hash of its block has up to four fields of a job: its id, which has the body; 's' and the id: the
+-- The id of a job is its number in hexadecimal. The jobs whose ids differ in the last digit alone are a block, which is
+-- a hash with up to four fields for each: the digit, which has the body; 's' and the digit: the
 -- state, which is 'R' and since when, 'D', 'A', 'C' and token and '0' or '1' and queue, or missing: ready
--- since its push; 'e' and the id: failures, expiries and the last error, if there are any;
--- 't' and the id: time and key of its root.
+-- since its push; 'e' and the digit: failures, expiries and the last error, if there are any; 't' and the digit:
+-- time and key of its root. A job that is claimed has only the first two unless there is a '1' in its state.
 local R, D, A, C = 82, 68, 65, 67
-local blocks = {}
 
--- block returns the key of the hash that has a job.
+-- block returns the key of the hash that has a job, and the job's digit.
 local function block(id)
-	local n = floor(id / 128)
-	local k = blocks[n]
-	if not k then
-		k = B .. 'j' .. fmt('%.0f', n)
-		blocks[n] = k
-	end
-	return k
+	return B .. 'j' .. sub(id, 1, -2), sub(id, -1)
 end
 
 -- runs calls f with the key of a block and the places of the ids that follow each other in it.
 local function runs(ids, f)
 	local i, n = 1, #ids
+	local p = n > 0 and sub(ids[1], 1, -2)
 	while i <= n do
-		local k, j = block(ids[i]), i
-		while j < n and j - i < 499 and block(ids[j + 1]) == k do
+		local j, next = i, nil
+		while j < n do
+			next = sub(ids[j + 1], 1, -2)
+			if next ~= p or j - i == 99 then
+				break
+			end
 			j = j + 1
 		end
-		f(k, i, j)
-		i = j + 1
+		f(B .. 'j' .. p, i, j)
+		i, p = j + 1, next
 	end
 end
 
--- vacate takes a block without jobs out of the order of blocks.
+local vacated = {}
+
+-- vacate notes that a block may be without jobs, so that it is taken out of the order of blocks.
 local function vacate(k)
 	if call('EXISTS', k) == 0 then
-		call('ZREM', B .. 'jz', sub(k, #B + 2))
+		vacated[#vacated + 1] = sub(k, #B + 2)
 	end
 end
 
@@ -61,7 +62,8 @@ end
 local function delay(q, id, due)
 	call('ZADD', B .. 'd' .. q, due, id)
 	call('ZADD', B .. 'dz', 'LT', due, q)
-	call('HSET', block(id), 's' .. id, 'D')
+	local k, c = block(id)
+	call('HSET', k, 's' .. c, 'D')
 end
 
 -- first keeps the order of queues by the earliest of their delayed ('d') or abandoned ('a') jobs.
@@ -101,11 +103,12 @@ end
 
 -- since returns when a job at the front of a queue became ready; of one that was so when pushed, to the quarter of a second.
 local function since(id)
-	local s = call('HGET', block(id), 's' .. id)
+	local k, c = block(id)
+	local s = call('HGET', k, 's' .. c)
 	if s and byte(s) == R then
 		return tonumber(sub(s, 2))
 	end
-	return math.min(now, floor(id / 262144) * 250000)
+	return math.min(now, floor(tonumber(id, 16) / 262144) * 250000)
 end
 
 -- front notes what is at the front of a queue, where jobs have been taken away.
@@ -149,7 +152,7 @@ local function release(q, n)
 	runs(ids, function(k, i, j)
 		local args = {}
 		for at = i, j do
-			args[#args + 1] = 's' .. ids[at]
+			args[#args + 1] = 's' .. sub(ids[at], -1)
 			args[#args + 1] = 'R' .. found[2 * at]
 		end
 		call('HSET', k, unpack(args))
@@ -175,6 +178,9 @@ end
 
 -- done stores the numbers that have changed, tells who waits which queues are no longer empty, and returns r.
 local function done(r)
+	if #vacated > 0 then
+		spread('ZREM', B .. 'jz', vacated)
+	end
 	if #set > 0 then
 		call('HSET', KEYS[1], unpack(set))
 	end

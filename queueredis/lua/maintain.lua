@@ -27,8 +27,9 @@ while asked('p') and pruned < 1000 do
 	end
 	local ids = call('ZRANGEBYSCORE', B .. 'a' .. q, '-inf', now, 'LIMIT', 0, 100)
 	for _, id in ipairs(ids) do
-		call('HDEL', block(id), id, 's' .. id, 'e' .. id, 't' .. id)
-		vacate(block(id))
+		local k, c = block(id)
+		call('HDEL', k, c, 's' .. c, 'e' .. c, 't' .. c)
+		vacate(k)
 	end
 	if #ids > 0 then
 		call('ZREMRANGEBYRANK', B .. 'a' .. q, 0, #ids - 1)

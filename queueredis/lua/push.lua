@@ -16,7 +16,7 @@ for i, name in ipairs(names) do
 	local q = numberOf[i]
 	if not q then
 		lastQueue = lastQueue + 1
-		q = fmt('%.0f', lastQueue)
+		q = fmt('%d', lastQueue)
 		numberOf[i] = q
 		call('HSET', B .. 'n', name, q)
 		call('HSET', B .. 'q', q, name)
@@ -28,11 +28,14 @@ end
 -- What is stored goes in as few commands as there are blocks and queues.
 local puts, ready, delayed, order, firstPut = {}, {}, {}, {}, lastID
 local function flush()
+	local blocks = {}
 	for k, args in pairs(puts) do
-		spread('HSET', k, args)
+		call('HSET', k, unpack(args))
 		local n = sub(k, #B + 2)
-		call('ZADD', B .. 'jz', n, n)
+		blocks[#blocks + 1] = tonumber(n, 16)
+		blocks[#blocks + 1] = n
 	end
+	spread('ZADD', B .. 'jz', blocks)
 	for _, q in ipairs(order) do
 		if ready[q] then
 			append(q, ready[q], now)
@@ -47,14 +50,14 @@ local function flush()
 	puts, ready, delayed, order, firstPut = {}, {}, {}, {}, lastID
 end
 
-local function put(id, field, value)
-	local k = block(id)
+local function put(id, kind, value)
+	local k, c = block(id)
 	local p = puts[k]
 	if not p then
 		p = {}
 		puts[k] = p
 	end
-	p[#p + 1] = field
+	p[#p + 1] = kind .. c
 	p[#p + 1] = value
 end
 
@@ -80,17 +83,18 @@ end
 
 -- takeOver lets a waiting job stand for one that is dropped as its duplicate.
 local function takeOver(id, i, at, key, time)
-	if tonumber(id) > firstPut then
+	if tonumber(id, 16) > firstPut then
 		flush()
 	end
-	local k, q = block(id), numberOf[i]
-	local state = call('HMGET', k, 's' .. id, 't' .. id)
+	local k, c = block(id)
+	local q = numberOf[i]
+	local state = call('HMGET', k, 's' .. c, 't' .. c)
 	if state[1] == 'D' and at < tonumber(call('ZSCORE', B .. 'd' .. q, id)) then
 		if at > now then
 			call('ZADD', B .. 'd' .. q, at, id)
 		else
 			call('ZREM', B .. 'd' .. q, id)
-			call('HSET', k, 's' .. id, 'R' .. fmt('%.0f', now))
+			call('HSET', k, 's' .. c, 'R' .. fmt('%d', now))
 			append(q, {id}, now)
 		end
 		first('d', q)
@@ -100,9 +104,9 @@ local function takeOver(id, i, at, key, time)
 		return -- Without a root it is never superseded, so it does everybody's work.
 	elseif sub(root, 19) ~= key then
 		-- Superseded by either root's successor, it would leave the other's work undone.
-		call('HDEL', k, 't' .. id)
+		call('HDEL', k, 't' .. c)
 	elseif time > sub(root, 1, 18) then
-		call('HSET', k, 't' .. id, time .. key)
+		call('HSET', k, 't' .. c, time .. key)
 		mark(markOf(names[i], key), time)
 	end
 end
@@ -123,8 +127,8 @@ for push = 1, pushes do
 			if not known then
 				local line = listOf(ready, q)
 				for a = 0, n - 1 do
-					local id = fmt('%.0f', base + place + a)
-					put(id, id, head .. ARGV[at + 4 + a])
+					local id = fmt('%x', base + place + a)
+					put(id, '', head .. ARGV[at + 4 + a])
 					line[#line + 1] = id
 				end
 				lastID = base + place + n - 1
@@ -146,21 +150,21 @@ for push = 1, pushes do
 					takeOver(twin, i, release, key, time)
 					twins[#twins + 1] = ARGV[at + 1] .. ':' .. twin
 				else
-					local id = fmt('%.0f', base + place)
+					local id = fmt('%x', base + place)
 					lastID = base + place
-					put(id, id, head .. ARGV[at + 7])
+					put(id, '', head .. ARGV[at + 7])
 					if digest ~= '' then
 						call('HSET', B .. 'u' .. q, digest, id)
 					end
 					if field then
-						put(id, 't' .. id, time .. key)
+						put(id, 't', time .. key)
 						mark(field, time)
 					end
 					if release > now then
 						local z = listOf(delayed, q)
 						z[#z + 1] = release
 						z[#z + 1] = id
-						put(id, 's' .. id, 'D')
+						put(id, 's', 'D')
 					else
 						local line = listOf(ready, q)
 						line[#line + 1] = id
@@ -171,7 +175,7 @@ for push = 1, pushes do
 		end
 	end
 	if not known then
-		known = fmt('%.0f', base) .. ' ' .. table.concat(twins, ' ')
+		known = fmt('%x', base) .. ' ' .. table.concat(twins, ' ')
 		remember('p', token, known)
 	end
 	answers[push] = known

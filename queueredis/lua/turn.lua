@@ -2,16 +2,6 @@
 -- ARGV  3 how many orders, and of each its letter and what settle, extend and pop below say.
 -- Returns the answers in the same order.
 
--- fieldsOf returns the fields of a job, of which plain ones have two.
-local function fieldsOf(args, id, s)
-	args[#args + 1] = id
-	args[#args + 1] = 's' .. id
-	if byte(s, 18) == 49 then
-		args[#args + 1] = 'e' .. id
-		args[#args + 1] = 't' .. id
-	end
-end
-
 -- settledBefore reports whether a token has settled a job, which it does not hold.
 local function settledBefore(token, id)
 	local record = call('HGET', cc, token) or recall('e', token)
@@ -49,29 +39,36 @@ local function settle(at)
 		for i = 1, few do
 			ids[i] = ARGV[a + i - 1]
 		end
-		local held, ofQueue, states = 0, {}, {}
+		local held, ofQueue, queueOf = 0, {}, {} -- many jobs have the same state
 		runs(ids, function(k, i, j)
 			local fields = {}
 			for p = i, j do
-				fields[#fields + 1] = 's' .. ids[p]
+				fields[#fields + 1] = 's' .. sub(ids[p], -1)
 			end
 			local values = call('HMGET', k, unpack(fields))
 			local gone, seen = {}, {}
 			for p = i, j do
-				local id, s = ids[p], values[p - i + 1]
-				if holds(token, s) and not seen[id] then
+				local s, c = values[p - i + 1], sub(ids[p], -1)
+				local q = queueOf[s]
+				if q == nil then
+					q = holds(token, s) and sub(s, 19)
+					queueOf[s] = q
+				end
+				if q and not seen[c] then
 					held = held + 1
-					seen[id] = true
-					local q = sub(s, 19)
+					seen[c] = true
 					ofQueue[q] = (ofQueue[q] or 0) + 1
-					if kind == 'd' then
-						fieldsOf(gone, id, s)
+					gone[#gone + 1] = c
+					gone[#gone + 1] = 's' .. c
+					if byte(s, 18) == 49 then
+						gone[#gone + 1] = 'e' .. c
+						gone[#gone + 1] = 't' .. c
 					end
-				elseif not seen[id] and not settledBefore(token, id) then
+				elseif not seen[c] and not settledBefore(token, ids[p]) then
 					lost[#lost + 1] = place + p - 1
 				end
 			end
-			if #gone > 0 then
+			if #gone > 0 and kind == 'd' then
 				call('HDEL', k, unpack(gone))
 				vacate(k)
 			end
@@ -81,8 +78,9 @@ local function settle(at)
 		else
 			if held > 0 then
 				local id, wait, keep, err = ids[1], tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5]
-				local k, q = block(id), next(ofQueue)
-				local f, x, old = history(call('HGET', k, 'e' .. id))
+				local k, c = block(id)
+				local q = next(ofQueue)
+				local f, x, old = history(call('HGET', k, 'e' .. c))
 				if err == '' then
 					err = old
 				end
@@ -90,16 +88,16 @@ local function settle(at)
 					f = f + 1
 				end
 				if f > 0 or x > 0 or err ~= '' then
-					call('HSET', k, 'e' .. id, f .. ' ' .. x .. ' ' .. err)
+					call('HSET', k, 'e' .. c, f .. ' ' .. x .. ' ' .. err)
 				end
 				if kind == 'a' then
-					call('HSET', k, 's' .. id, 'A')
+					call('HSET', k, 's' .. c, 'A')
 					call('ZADD', B .. 'a' .. q, keep == '' and 'inf' or now + keep, id)
 					first('a', q)
 				elseif wait > 0 then
 					delay(q, id, now + wait)
 				else
-					call('HSET', k, 's' .. id, 'R' .. fmt('%.0f', now))
+					call('HSET', k, 's' .. c, 'R' .. fmt('%d', now))
 					append(q, {id}, now)
 				end
 			end
@@ -136,11 +134,13 @@ end
 -- grab claims jobs that are in no list any more for a want. A batch has room for so many jobs and bytes yet.
 local function grab(batch, want, ids)
 	local q = want.q
+	local plain, other = 'C' .. batch.token .. '0' .. q, 'C' .. batch.token .. '1' .. q
 	runs(ids, function(k, i, j)
 		local fields = {}
 		for at = i, j do
-			fields[#fields + 1] = ids[at]
-			fields[#fields + 1] = 'e' .. ids[at]
+			local c = sub(ids[at], -1)
+			fields[#fields + 1] = c
+			fields[#fields + 1] = 'e' .. c
 		end
 		local values, states, digests = call('HMGET', k, unpack(fields)), {}, {}
 		for at = i, j do
@@ -151,11 +151,11 @@ local function grab(batch, want, ids)
 					digests[#digests + 1] = {sub(body, 14, 29), id}
 				end
 				if flags % 4 > 1 then
-					root = call('HGET', k, 't' .. id)
+					root = call('HGET', k, 't' .. sub(id, -1))
 					extra = extra or root
 				end
-				states[#states + 1] = 's' .. id
-				states[#states + 1] = 'C' .. batch.token .. (extra and '1' or '0') .. q
+				states[#states + 1] = 's' .. sub(id, -1)
+				states[#states + 1] = extra and other or plain
 				want.ids[#want.ids + 1] = id
 				want.bodies[#want.bodies + 1] = body
 				if extra then
@@ -193,7 +193,8 @@ end
 
 -- waiting takes one job of a queue that is ready or delayed out of its place.
 local function waiting(q, id)
-	local values = call('HMGET', block(id), id, 's' .. id)
+	local k, c = block(id)
+	local values = call('HMGET', k, c, 's' .. c)
 	local body, s = values[1], values[2]
 	if not body or struct.unpack('>I4', body) ~= tonumber(q) then
 		return false
@@ -260,7 +261,8 @@ local function again(token, from)
 	while from < #all and #ids < 500 and bytes > 0 do
 		from = from + 1
 		local id = all[from]
-		local v = call('HMGET', block(id), id, 's' .. id, 'e' .. id, 't' .. id)
+		local k, c = block(id)
+		local v = call('HMGET', k, c, 's' .. c, 'e' .. c, 't' .. c)
 		if v[1] and holds(token, v[2]) then
 			local name = nameOf(sub(v[2], 19))
 			if names[#names - 1] == name then
@@ -299,8 +301,9 @@ local function claim(token, ttl, owner, record, ids)
 		call('ZADD', cz, now + ttl, token)
 	end
 	for _, id in ipairs(ids) do
-		deltas[#deltas + 1] = id - last
-		last = id
+		local n = tonumber(id, 16)
+		deltas[#deltas + 1] = n - last
+		last = n
 	end
 	call('HSET', cc, token, cmsgpack.pack(record))
 	call('HINCRBY', cc, token .. 'h', #ids)
