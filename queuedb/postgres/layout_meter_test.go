@@ -2,18 +2,23 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// A meter measures what is done between start and stop: jobs per second, bytes of WAL for each job without the images
+// A meter measures what is done between start and stop: jobs per second, time of processors for each job, bytes of WAL for each without the images
 // of whole pages that follow a checkpoint, and those apart. There is a checkpoint before, and none meanwhile.
 type meter struct {
 	*testing.B
 	conn        *pgx.Conn
 	before      string
 	total, full int64
+	cpu         time.Duration // of this process and of the server's sessions; 0 where that cannot be told
 }
 
 // newMeter has no timer run. Until the benchmark ends the server leaves tables and pages alone. It needs a superuser.
@@ -58,11 +63,13 @@ func (m *meter) read(text string, dest ...any) {
 func (m *meter) start() {
 	m.exec("checkpoint")
 	m.read("select pg_current_wal_insert_lsn()::text", &m.before)
+	m.cpu -= m.busy()
 	m.StartTimer()
 }
 
 func (m *meter) stop() {
 	m.StopTimer()
+	m.cpu += m.busy()
 	var after string
 	m.read("select pg_current_wal_insert_lsn()::text", &after)
 	// What is not on the disk yet cannot be inspected.
@@ -77,9 +84,31 @@ func (m *meter) stop() {
 	m.total, m.full = m.total+total, m.full+full
 }
 
+// busy returns for how long this process and the sessions of others than the meter have run.
+func (m *meter) busy() (sum time.Duration) {
+	var self syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &self); err != nil {
+		m.Fatal(err)
+	}
+	sum = time.Duration(self.Utime.Nano() + self.Stime.Nano())
+	rows, _ := m.conn.Query(context.Background(), "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()")
+	pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	if err != nil {
+		m.Fatal(err)
+	}
+	for _, pid := range pids {
+		var ran time.Duration
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", pid))
+		fmt.Sscan(string(text), &ran)
+		sum += ran
+	}
+	return sum
+}
+
 func (m *meter) report(jobs int) {
 	n := float64(jobs)
 	m.ReportMetric(n/m.Elapsed().Seconds(), "jobs/s")
+	m.ReportMetric(float64(m.cpu.Nanoseconds())/1e3/n, "cpu-µs/job")
 	m.ReportMetric(float64(m.total-m.full)/n, "WAL-B/job")
 	m.ReportMetric(float64(m.full)/n, "FPI-B/job")
 }
