@@ -4,14 +4,15 @@
 demo:
 	go run ./examples/gofarm demo
 
-# The tests of the PostgreSQL backend start a server of their own, unless
-# JOBQUEUE_TEST_POSTGRES names one, and a PgBouncer. Where they are not installed Debian's packages bring them.
+# The tests start servers of their own: PostgreSQL and Redis, unless JOBQUEUE_TEST_POSTGRES and JOBQUEUE_TEST_REDIS
+# name some, and PgBouncer. Where these are not installed Debian's packages bring them.
 server:
 	@{ test -n "$$JOBQUEUE_TEST_POSTGRES" || command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 && \
-		{ command -v pgbouncer || test -x /usr/sbin/pgbouncer; } >/dev/null 2>&1 || \
-		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql pgbouncer; }
+		{ command -v pgbouncer || test -x /usr/sbin/pgbouncer; } >/dev/null 2>&1 && \
+		{ command -v redis-server || command -v valkey-server; } >/dev/null 2>&1 || \
+		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql pgbouncer redis-server; }
 
-# Everything, with the race detector, in random order. Needs Go, a C compiler and PostgreSQL.
+# Everything, with the race detector, in random order. Needs Go, a C compiler, PostgreSQL and Redis.
 test: server
 	go test -race -shuffle=on ./...
 
