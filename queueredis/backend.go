@@ -23,8 +23,9 @@ type Backend struct {
 	user     string
 	prefix   string
 	shards   int
-	keys     [][]string // of each shard, what its scripts get
-	lines    []*line    // of each shard
+	keys     [][]string        // of each shard, what its scripts get
+	turns    []*line[turnCall] // of each shard
+	pushes   []*line[pushCall]
 	compress int
 
 	stopped atomic.Int64 // where the clock stands, in microseconds since 1970; 0 while it goes
@@ -56,8 +57,8 @@ func Open(ctx context.Context, o *Options) (*Backend, error) {
 	for i := range b.shards {
 		base := "{" + b.prefix + ":" + strconv.Itoa(i) + "}:"
 		b.keys = append(b.keys, []string{base + "meta", base + "void"})
-		b.lines = append(b.lines, &line{b: b, shard: i})
 	}
+	b.openLines()
 	if err := b.connect(ctx, c); err != nil {
 		if b.client != nil {
 			b.client.Close()

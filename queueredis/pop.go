@@ -79,7 +79,9 @@ func (b *Backend) popFrom(ctx context.Context, shard int, l jobqueue.Lease, want
 	for {
 		few := wants[:min(maxWants, len(wants))]
 		order := []any{"p", l.Token[:], micros(l.TTL), l.Owner, part, len(few)}
+		weight := len(few)
 		for _, w := range few {
+			weight += w.Max
 			id := ""
 			if w.ID != "" {
 				id = hex(w.id.number)
@@ -88,7 +90,7 @@ func (b *Backend) popFrom(ctx context.Context, shard int, l jobqueue.Lease, want
 		}
 		// A lease begins at a whole microsecond, which may be a moment before now.
 		started := time.Now().Add(-time.Microsecond)
-		v, err := b.lines[shard].turn(ctx, order)
+		v, err := b.turn(ctx, shard, weight, order)
 		if err != nil {
 			return nil, err
 		}
@@ -211,7 +213,7 @@ func (b *Backend) Extend(ctx context.Context, ttl time.Duration, tokens ...uuid.
 			for _, t := range part {
 				order = append(order, t[:])
 			}
-			v, err := b.lines[shard].turn(ctx, order)
+			v, err := b.turn(ctx, shard, len(part), order)
 			if err != nil {
 				return err
 			}

@@ -45,7 +45,7 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 		for _, i := range places {
 			c.size += len(bodies[i]) + 100
 		}
-		if err := b.lines[shard].push(ctx, c); err != nil {
+		if err := b.pushes[shard].call(ctx, c, max(len(places), c.size>>12)); err != nil {
 			return err
 		}
 		b.pushedOf(c, shard, pushed)
@@ -85,7 +85,7 @@ func (b *Backend) saw(n int64) {
 }
 
 // pushAll pushes calls in one script.
-func (b *Backend) pushAll(ctx context.Context, shard int, calls ...*pushCall) error {
+func (b *Backend) pushAll(ctx context.Context, shard int, calls []*pushCall) error {
 	var names []any
 	numbers := map[string]string{} // of names
 	numberOf := func(key string) string {

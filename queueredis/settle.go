@@ -35,7 +35,7 @@ func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (los
 	err = each(byShard(b, all, func(s settlement) int { return s.id.shard }), func(shard int, all []settlement) error {
 		for len(all) > 0 {
 			n := few(all)
-			v, err := b.lines[shard].turn(ctx, orderOf(all[:n]))
+			v, err := b.turn(ctx, shard, n, orderOf(all[:n]))
 			if err != nil {
 				return err
 			}
