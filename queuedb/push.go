@@ -243,7 +243,9 @@ func (p *pushing) store() error {
 		}
 	}
 	p.lines.add(ready.Numbers())
-	err := p.ExecEach("job_add", ids, queues, times[:len(ids)], tries, digests, rootKeys, rootTimes, headers, params)
+	number, text := func(n int64) bool { return n != 0 }, func(s string) bool { return s != "" }
+	err := p.ExecEach("job_add", ids, queues, times[:len(ids)], sparse(tries, number), sparse(digests, func(d []byte) bool { return d != nil }),
+		sparse(rootKeys, text), sparse(rootTimes, number), sparse(headers, text), params)
 	if err == nil && len(ready) > 0 {
 		err = p.ExecEach("ready_push", ready)
 	}
@@ -254,6 +256,14 @@ func (p *pushing) store() error {
 		err = p.lineUp(p.lateAt, p.late, column(len(p.late), p.now()))
 	}
 	return err
+}
+
+// sparse returns a column, or nil, which is cheaper, where it says nothing.
+func sparse[T any](column []T, says func(T) bool) any {
+	if slices.ContainsFunc(column, says) {
+		return column
+	}
+	return nil
 }
 
 func digestBytes(d *jobqueue.Digest) []byte {

@@ -63,7 +63,8 @@ type Tx interface {
 	Query(statement string, row func(scan Scan) error, args ...any) error
 
 	// ExecEach is Exec for each row of a table, whose columns are given: []int64,
-	// []string or [][]byte, all of one length; or, alone, [Runs], whose rows are either ranges or numbers, as the dialect likes it.
+	// []string or [][]byte, all of one length, or nil, which is NULL in each row; or, alone, [Runs],
+	// whose rows are either ranges or numbers, as the dialect likes it.
 	ExecEach(statement string, columns ...any) error
 
 	// QueryEach is Query for each row of a table, in any order.

@@ -95,6 +95,8 @@ func newConfig(url string, o *Options) (*config, error) {
 		"enable_mergejoin": "off",
 		"plan_cache_mode":  "force_generic_plan",
 		"jit":              "off",
+		// Statements that come together must see what those before them did.
+		"default_transaction_isolation": "read committed",
 	}
 	if o.Relaxed {
 		settings["synchronous_commit"] = "off"

@@ -34,6 +34,9 @@ func AddMigration(text string) (undo func()) {
 	return func() { migrations = before }
 }
 
+// Code returns the code that the server gave an error, or "".
+func Code(err error) string { return code(err) }
+
 // Classify says what an error of the server with a code means.
 func (b *Backend) Classify(code string) error {
 	return b.store.config.classify(context.Background(), &pgconn.PgError{Code: code, Message: "test"})

@@ -122,15 +122,28 @@ func (s *store) Direct(ctx context.Context, calls ...queuedb.Call) error {
 // call apart from that of the server.
 func (c *conn) direct(ctx context.Context, calls []queuedb.Call) (gave bool, failed, err error) {
 	b := &pgx.Batch{}
+	before := 0
 	if c.local != nil {
+		b.Queue(beginWrite)
 		b.Queue(apply, c.local...)
+		before = b.Len()
 	}
 	for _, call := range calls {
 		b.Queue(statements[call.Statement], call.Args...)
 	}
-	results := c.SendBatch(ctx, b)
 	if c.local != nil {
-		_, err = results.Exec()
+		b.Queue("commit")
+		defer func() {
+			if err != nil {
+				c.rollback(ctx)
+			}
+		}()
+	}
+	results := c.SendBatch(ctx, b)
+	for range before {
+		if err == nil {
+			_, err = results.Exec()
+		}
 	}
 	for _, call := range calls {
 		if err != nil || failed != nil {

@@ -193,6 +193,7 @@ func (s *stmt) each(columns []any, do func() error) error {
 	n := 0
 	for i, c := range columns {
 		switch c := c.(type) {
+		case nil:
 		case []int64:
 			n = len(c)
 		case []string:
@@ -207,6 +208,8 @@ func (s *stmt) each(columns []any, do func() error) error {
 	for row := range n {
 		for i, c := range columns {
 			switch c := c.(type) {
+			case nil:
+				s.args[i].Value = nil
 			case []int64:
 				s.args[i].Value = c[row]
 			case []string:
