@@ -28,9 +28,10 @@ type Backend struct {
 	pushes   []*line[pushCall]
 	compress int
 
-	stopped atomic.Int64 // where the clock stands, in microseconds since 1970; 0 while it goes
-	offset  atomic.Int64 // microseconds
-	newest  atomic.Int64 // the highest number of a job that this process has pushed
+	stopped atomic.Int64   // where the clock stands, in microseconds since 1970; 0 while it goes
+	offset  atomic.Int64   // microseconds
+	swept   []atomic.Int64 // when this process has had each shard swept
+	newest  atomic.Int64   // the highest number of a job that this process has pushed
 
 	watch watch
 }
@@ -58,6 +59,7 @@ func Open(ctx context.Context, o *Options) (*Backend, error) {
 		base := "{" + b.prefix + ":" + strconv.Itoa(i) + "}:"
 		b.keys = append(b.keys, []string{base + "meta", base + "void"})
 	}
+	b.swept = make([]atomic.Int64, b.shards)
 	b.openLines()
 	if err := b.connect(ctx, c); err != nil {
 		if b.client != nil {

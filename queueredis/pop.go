@@ -42,7 +42,9 @@ func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.W
 		all = append(all, want)
 	}
 	claims := make([][]*jobqueue.Claim, b.shards)
-	err := each(byShard(b, all, func(w wanted) int { return b.shardOf(w.Domain) }), func(shard int, wants []wanted) (err error) {
+	parts := byShard(b, all, func(w wanted) int { return b.shardOf(w.Domain) })
+	b.sweepOthers(ctx, func(shard int) bool { return parts[shard] != nil })
+	err := each(parts, func(shard int, wants []wanted) (err error) {
 		claims[shard], err = b.popFrom(ctx, shard, l, wants)
 		return err
 	})

@@ -11,7 +11,9 @@ import (
 // Ready implements [jobqueue.Backend].
 func (b *Backend) Ready(ctx context.Context, names ...jobqueue.Name) iter.Seq2[jobqueue.Backlog, error] {
 	return func(yield func(jobqueue.Backlog, error) bool) {
-		for shard, keys := range b.keysByShard(names) {
+		parts := b.keysByShard(names)
+		b.sweepOthers(ctx, func(shard int) bool { _, is := parts[shard]; return is })
+		for shard, keys := range parts {
 			from, skip, seen := "", "0", map[string]bool{}
 			for first := true; first || from != "" || len(keys) > 0; first = false {
 				args := []any{"all", from, skip}

@@ -370,7 +370,13 @@ local function pop(at)
 	return {ttl, (batch.room <= 0 or batch.bytes <= 0) and 'more' or '', many, ids, bodies, extras, 0}, at
 end
 
-local orders, answers, at = {s = settle, e = extend, p = pop}, {}, 4
+-- look sweeps if the last sweep is old.
+local function look(at)
+	sweepIfDue()
+	return 0, at
+end
+
+local orders, answers, at = {s = settle, e = extend, p = pop, w = look}, {}, 4
 for i = 1, tonumber(ARGV[3]) do
 	answers[i], at = orders[ARGV[at]](at + 1)
 end
