@@ -208,8 +208,6 @@ func (s *stmt) each(columns []any, do func() error) error {
 	for row := range n {
 		for i, c := range columns {
 			switch c := c.(type) {
-			case nil:
-				s.args[i].Value = nil
 			case []int64:
 				s.args[i].Value = c[row]
 			case []string:
