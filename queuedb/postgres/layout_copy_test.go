@@ -78,9 +78,8 @@ func pushArrays(ctx context.Context, c *pgx.Conn, params [][]byte) error {
 	for i := range n {
 		queues[i], times[i] = 1, now
 	}
-	zeros, nils, empty := make([]int64, n), make([][]byte, n), make([]string, n)
 	rest := &pgx.Batch{}
-	rest.Queue(postgres.Statements["job_add"], ids, queues, times, zeros, nils, empty, zeros, empty, params)
+	rest.Queue(postgres.Statements["job_add"], ids, queues, times, nil, nil, nil, nil, nil, params)
 	rest.Queue(postgres.Statements["ready_push"], ids)
 	rest.Queue("commit")
 	return c.SendBatch(ctx, rest).Close()
