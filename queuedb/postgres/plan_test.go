@@ -30,6 +30,7 @@ func planner(t *testing.T, jobs int, analyze bool) *pgx.Conn {
 		"insert into root (queue, key, time, moved) select 1, 'key' || i, 1, 1 from generate_series(1, $1::int) i",
 		"insert into push (id, at, answer) select int8send(i), i, '' from generate_series(1, $1::int) i",
 		"insert into value (key, data, version, set_at, expires) select 'key' || i, '', 1, 1, i from generate_series(1, $1::int) i",
+		"insert into hint (type, domain, version, since) select 'type' || i % 50, 'wiki' || i, i, i from generate_series(1, $1::int) i",
 		"insert into rate (key, booked) select 'key' || i, i from generate_series(1, $1::int) i",
 	} {
 		if _, err := c.Exec(t.Context(), text, jobs); err != nil {
@@ -70,6 +71,9 @@ func bad(name string, lines []string) (all []string) {
 		_, table, scans := strings.Cut(line, "Seq Scan on ")
 		table, _, _ = strings.Cut(table, " ")
 		joins := strings.Contains(line, "Hash Join") || strings.Contains(line, "Merge Join") || strings.Contains(line, "Hash Right") || strings.Contains(line, "Hash Left")
+		if scans && name == "hint_all" && table == "hint" {
+			continue // It returns all of it.
+		}
 		if joins || scans && table != "meta" && table != "sweep" && table != "number" {
 			all = append(all, strings.TrimSpace(line))
 		}

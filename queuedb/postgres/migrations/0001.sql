@@ -168,6 +168,16 @@ create table rate (
 
 create index rate_booked on rate (booked);
 
+-- hint are the entries of the aggregator: queues that may have work. What is lost is found again, so the
+-- disk need not wait for it.
+create unlogged table hint (
+  type text collate "C" not null,
+  domain text collate "C" not null,
+  version bigint not null,
+  since bigint not null,
+  primary key (type, domain)
+) with (fillfactor = 50, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_cost_delay = 0);
+
 create view jobs as
 select
   j.id,

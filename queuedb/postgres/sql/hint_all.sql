@@ -1,0 +1,3 @@
+-- Reads all entries of the aggregator.
+select type, domain, version, since
+from hint;
