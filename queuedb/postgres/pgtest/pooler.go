@@ -5,7 +5,7 @@ package pgtest
 import (
 	"errors"
 	"fmt"
-	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,8 +90,8 @@ default_pool_size = %[7]d
 	defer limit.Stop()
 	defer tick.Stop()
 	for {
-		if _, err := os.Stat(filepath.Join(p.dir, ".s.PGSQL.5432")); !errors.Is(err, fs.ErrNotExist) {
-			return p, err
+		if c, err := net.Dial("unix", filepath.Join(p.dir, ".s.PGSQL.5432")); err == nil {
+			return p, c.Close()
 		}
 		select {
 		case <-tick.C:
