@@ -9,10 +9,11 @@ import (
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/aggregator"
 	aggregatorredis "github.com/wikifarm/jobqueue/aggregator/redis"
+	"github.com/wikifarm/jobqueue/queuedb/postgres"
 )
 
 // aggregatorKinds are the kinds of servers that an aggregator may be on.
-var aggregatorKinds = map[string]kind{"redis": {keys: serverKeys}}
+var aggregatorKinds = map[string]kind{"postgres": {keys: []string{"backend"}}, "redis": {keys: serverKeys}}
 
 // readAggregator reads the servers, of which the first that answers is used.
 func (f *Farm) readAggregator(r *reader, n ast.Node) {
@@ -25,11 +26,24 @@ func (f *Farm) readAggregator(r *reader, n ast.Node) {
 	}
 }
 
+// checkAggregator finds backends that there are not, or that keep no aggregator.
+func (f *Farm) checkAggregator(r *reader) {
+	for i, conf := range f.aggregator {
+		if b, ok := f.backends[conf.in]; conf.in != "" && (!ok || b.kind != conf.kind) {
+			r.fail(conf.line, "aggregator, server %d.backend: there is no backend %q of kind %s", i+1, conf.in, conf.kind)
+		}
+	}
+}
+
 // openAggregator returns the farm's aggregator; nil without one. It does not wait for the servers.
-func (f *Farm) openAggregator(ctx context.Context) (jobqueue.Aggregator, []io.Closer, error) {
+func (f *Farm) openAggregator(ctx context.Context, backends map[string]jobqueue.Backend) (jobqueue.Aggregator, []io.Closer, error) {
 	var all []jobqueue.Aggregator
 	var closers []io.Closer
 	for i, conf := range f.aggregator {
+		if b, ok := backends[conf.in].(*postgres.Backend); ok {
+			all = append(all, b.Aggregator())
+			continue
+		}
 		client, err := newClient(ctx, conf)
 		if err != nil {
 			return nil, closers, fmt.Errorf("aggregator, server %d: %w", i+1, &backendError{"", conf.url, err})

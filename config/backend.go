@@ -23,12 +23,14 @@ import (
 
 // A backend is one entry of backends.
 type backend struct {
+	line     ast.Node // where it stands
 	kind     string
 	path     value  // sqlite
 	url      value  // postgres and redis
 	schema   string // postgres
 	password string // the file that holds it
 	redis    redisOptions
+	in       string // of an aggregator: the backend that keeps it
 	log      *slog.Logger
 }
 
@@ -115,8 +117,9 @@ func (f *Farm) readBackend(r *reader, name string, at, n ast.Node) {
 
 // backend reads a mapping with a kind, one of some, and the keys of that.
 func (r *reader) backend(at, n ast.Node, what string, kinds map[string]kind) backend {
-	var b backend
+	b := backend{line: at}
 	names := strings.Join(slices.Sorted(maps.Keys(kinds)), " or ")
+	takes := func(key string) bool { return slices.Contains(kinds[b.kind].keys, key) }
 	given := map[string]ast.Node{}
 	keys := b.redis.section(r, what)
 	keys["kind"] = func(n ast.Node) {
@@ -135,6 +138,11 @@ func (r *reader) backend(at, n ast.Node, what string, kinds map[string]kind) bac
 		if v, ok := r.text(n, what+".url"); ok {
 			b.url = v
 			r.checkURL(n, what+".url", v)
+		}
+	}
+	keys["backend"] = func(n ast.Node) {
+		if v, ok := r.text(n, what+".backend"); ok {
+			b.in = v.text
 		}
 	}
 	keys["schema"] = func(n ast.Node) {
@@ -166,7 +174,7 @@ func (r *reader) backend(at, n ast.Node, what string, kinds map[string]kind) bac
 		return b
 	}
 	for _, key := range slices.Sorted(maps.Keys(given)) {
-		if key != "kind" && !slices.Contains(kinds[b.kind].keys, key) {
+		if key != "kind" && !takes(key) {
 			r.fail(given[key], "%s: kind %s takes no %s", what, b.kind, key)
 		}
 	}
@@ -174,6 +182,9 @@ func (r *reader) backend(at, n ast.Node, what string, kinds map[string]kind) bac
 	case len(r.errs) > before:
 	case b.kind == "sqlite" && b.path.text == "":
 		r.fail(at, "%s.path is missing, it is the file to keep the jobs in", what)
+	case b.kind == "postgres" && takes("backend") && b.in == "":
+		r.fail(at, "%s.backend is missing, it names the backend that keeps the aggregator", what)
+	case b.kind == "postgres" && takes("backend"):
 	case b.kind == "postgres" && b.url.text == "":
 		r.fail(at, "%s.url is missing, such as postgres://user@host/database", what)
 	case b.kind == "postgres" && postgres.CheckURL(b.url.text) != nil:
@@ -229,7 +240,7 @@ func (f *Farm) Open(ctx context.Context, reg *jobqueue.Registry) (*Queues, error
 		ReadOnly: f.readOnly,
 		Policy:   f.Policy(reg),
 	}
-	a, closers, err := f.openAggregator(ctx)
+	a, closers, err := f.openAggregator(ctx, byName)
 	q.closers = append(q.closers, closers...)
 	if err != nil {
 		q.Close()

@@ -125,6 +125,7 @@ func (f *Farm) read(r *reader, top ast.Node) {
 	}
 	f.checkBackends(r, top)
 	f.checkSharing(r)
+	f.checkAggregator(r)
 }
 
 func (f *Farm) checkBackends(r *reader, top ast.Node) {
