@@ -27,10 +27,12 @@ const patience = 60 * time.Second
 
 // A Server is a private one, which keeps its files in a directory of its own and listens on a socket there.
 type Server struct {
-	URL string
+	URL  string
+	Addr string // host:port of one that is part of a Cluster or watched by Sentinels
 
 	dir      string
 	settings []string
+	args     []string // of the program, after the file
 	process  *os.Process
 	ended    chan struct{} // of process
 }
@@ -45,9 +47,9 @@ func Start(settings ...string) (*Server, error) {
 }
 
 // Private starts a server of this process's own, which it may fill and kill.
-func Private(settings ...string) (*Server, error) {
-	s := &Server{settings: settings}
-	var err error
+func Private(settings ...string) (*Server, error) { return private(&Server{settings: settings}) }
+
+func private(s *Server) (_ *Server, err error) {
 	// Sockets have short names, so it is not in whatever $TMPDIR is.
 	if s.dir, err = os.MkdirTemp("/tmp", "jobqueue-redis"); err != nil {
 		return nil, err
@@ -65,8 +67,8 @@ func (s *Server) Socket() string { return filepath.Join(s.dir, "s") }
 // Dir returns the directory of a private server.
 func (s *Server) Dir() string { return s.dir }
 
-// Restart starts the server after [Server.Kill], and waits until it takes commands.
-func (s *Server) Restart() error {
+// Restart starts the server after [Server.Kill], with more settings, and waits until it takes commands.
+func (s *Server) Restart(settings ...string) error {
 	if s.process != nil {
 		return errors.New("the server runs")
 	}
@@ -79,12 +81,12 @@ func (s *Server) Restart() error {
 	conf := append([]string{
 		"port 0", "unixsocket " + s.Socket(), "dir " + s.dir, "daemonize no", "loglevel warning",
 		"appendonly yes", "appendfsync everysec", `save ""`, "maxmemory-policy noeviction",
-	}, s.settings...)
+	}, append(s.settings[:len(s.settings):len(s.settings)], settings...)...)
 	file := filepath.Join(s.dir, "redis.conf")
 	if err := os.WriteFile(file, []byte(strings.Join(conf, "\n")+"\n"), 0o600); err != nil {
 		return err
 	}
-	return s.run(exec.Command(program, file))
+	return s.run(exec.Command(program, append([]string{file}, s.args...)...))
 }
 
 func (s *Server) run(cmd *exec.Cmd) error {
