@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -15,8 +14,6 @@ import (
 func gone(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, context.Cause(ctx))
 }
-
-var command = regexp.MustCompile(`'[a-zA-Z|]+'`)
 
 // classify says what an error of the server or the driver means for a caller.
 func (b *Backend) classify(err error) error {
@@ -62,18 +59,16 @@ func (b *Backend) classify(err error) error {
 	case "WRONGPASS":
 		return invalid("%s does not accept the password of user %q", b.where, b.user)
 	case "NOPERM":
-		what := command.FindString(rest)
-		if what == "" {
-			what = "what is needed: " + rest
-		}
-		return invalid("user %q of %s may not use %s; it needs +@all -@admin -@dangerous +info, ~%s and &%s", b.user, b.where, what,
-			"{"+b.prefix+":*", "{"+b.prefix+":*")
+		return b.notAllowed(rest)
 	}
-	if strings.Contains(message, "NOPERM") || strings.Contains(message, "ACL failure in script") {
-		return invalid("user %q of %s may not do what is needed: %s", b.user, b.where, message)
-	}
-	if strings.Contains(message, "-OOM") {
-		return unavailable("is full: its maxmemory is reached")
+	if what, found := strings.CutPrefix(message, "The user executing the script "); found {
+		what, _, _ = strings.Cut(what, " script:")
+		return b.notAllowed(what)
 	}
 	return fmt.Errorf("%s: %w", b.where, err)
+}
+
+// notAllowed is the error of a user whose rights are too few.
+func (b *Backend) notAllowed(what string) error {
+	return invalid("user %q of %s lacks a right (%s); it needs +@all -@admin -@dangerous +info ~{%s:* &{%s:*", b.user, b.where, what, b.prefix, b.prefix)
 }

@@ -103,7 +103,7 @@ func newConfig(o *Options) (*config, error) {
 	u.DialTimeout, u.ReadTimeout, u.WriteTimeout, u.PoolTimeout = dialTimeout, callTimeout, callTimeout, callTimeout
 	u.ContextTimeoutEnabled = true
 	u.DisableIdentity = true
-	u.MaxRetries = 1
+	u.MaxRetries, u.DialerRetries = 1, 1
 	return c, nil
 }
 

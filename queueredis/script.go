@@ -10,6 +10,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+// The driver would write to standard error; what it says is in the errors that it returns. A program
+// that wants to read it sets a logger of its own.
+func init() { redis.SetLogger(silent{}) }
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
 //go:embed lua/*.lua
 var texts embed.FS
 
