@@ -2,10 +2,8 @@ package queueredis
 
 import (
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"net"
-	"net/url"
 	"strings"
 	"time"
 
@@ -134,14 +132,12 @@ func (c *config) check() error {
 func (c *config) parseURL() error {
 	o, err := redis.ParseURL(c.URL)
 	if err != nil {
-		reason := err.Error()
-		if e, ok := errors.AsType[*url.Error](err); ok {
-			reason = e.Err.Error()
+		why := ""
+		// What is quoted can be part of a password that has a question mark.
+		if _, query, _ := strings.Cut(c.URL, "?"); !strings.Contains(query, "@") && strings.HasPrefix(err.Error(), "redis: unexpected option") {
+			why = strings.TrimPrefix(err.Error(), "redis:") + ";"
 		}
-		if i := strings.Index(reason, c.URL); i >= 0 {
-			reason = reason[:i] + "…"
-		}
-		return invalid("redis: url must be like redis://user@host:6379/0, rediss://… or unix:///path: %s", withoutUser(reason))
+		return invalid("redis:%s url must be like redis://user@host:6379/0, rediss://host or unix:///path/of/socket", why)
 	}
 	u := &c.UniversalOptions
 	u.Addrs, u.DB, u.Username, u.Password, u.TLSConfig = []string{o.Addr}, o.DB, o.Username, o.Password, o.TLSConfig
@@ -150,14 +146,6 @@ func (c *config) parseURL() error {
 	}
 	c.where = "Redis at " + o.Addr
 	return nil
-}
-
-// withoutUser cuts out what stands before an @, where passwords are.
-func withoutUser(s string) string {
-	if i := strings.LastIndexByte(s, '@'); i >= 0 {
-		return "…" + s[i:]
-	}
-	return s
 }
 
 // CheckOptions returns an [jobqueue.ErrInvalid] unless o can be used to open a backend. It connects to nothing.

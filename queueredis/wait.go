@@ -8,11 +8,16 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wikifarm/jobqueue"
 )
+
+// pingTime is how often a subscription that hears nothing looks whether it is still connected. Whoever
+// waits also polls, so this need not be often.
+const pingTime = 10 * time.Second
 
 var errClosed = errors.New("backend is closed")
 
@@ -89,7 +94,7 @@ func (w *watch) listen() {
 	}
 	ps := w.b.client.Subscribe(w.ctx, channels...)
 	defer ps.Close()
-	messages := ps.ChannelWithSubscriptions()
+	messages := ps.ChannelWithSubscriptions(redis.WithChannelHealthCheckInterval(pingTime))
 	for {
 		select {
 		case m, open := <-messages:

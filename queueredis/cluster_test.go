@@ -1,0 +1,248 @@
+package queueredis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/queueredis"
+	"github.com/wikifarm/jobqueue/queueredis/redistest"
+	"github.com/wikifarm/jobqueue/queuetest"
+)
+
+// clusterShards is over how many shards the queues of tests on the Cluster are spread.
+const clusterShards = 6
+
+// cluster is the one that tests share. It begins with the first test that asks for it, and TestMain stops it.
+var cluster struct {
+	sync.Once
+	*redistest.Cluster
+	err error
+}
+
+// theCluster returns the Cluster, which is whole when a test begins. A slow machine does not make it replace a master.
+func theCluster(t testing.TB) *redistest.Cluster {
+	t.Helper()
+	cluster.Do(func() { cluster.Cluster, cluster.err = redistest.StartCluster("cluster-node-timeout 30000") })
+	if cluster.err != nil {
+		t.Fatal(cluster.err)
+	}
+	return cluster.Cluster
+}
+
+func stopCluster() error {
+	if cluster.Cluster == nil {
+		return nil
+	}
+	return cluster.Stop()
+}
+
+// ownerOf returns the server that has a shard.
+func ownerOf(t testing.TB, c *redistest.Cluster, prefix string, shard int) *redistest.Server {
+	t.Helper()
+	s, err := c.Owner(context.Background(), shardKey(prefix, shard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// shardKey returns a key of a shard.
+func shardKey(prefix string, shard int) string { return fmt.Sprintf("{%s:%d}:meta", prefix, shard) }
+
+// clusterPrefix returns a prefix that nobody has used, whose keys are checked and deleted in the end.
+func clusterPrefix(t testing.TB) string {
+	t.Helper()
+	prefix := "test-" + uuid.NewString()
+	t.Cleanup(func() {
+		ctx := context.Background()
+		for shard := range clusterShards {
+			c := ownerOf(t, theCluster(t), prefix, shard).Client()
+			audit(t, c, prefix, shard)
+			for keys := c.Scan(ctx, 0, fmt.Sprintf("{%s:%d}:*", prefix, shard), 10_000).Iterator(); keys.Next(ctx); {
+				if err := c.Unlink(ctx, keys.Val()).Err(); err != nil {
+					t.Error(err)
+				}
+			}
+			c.Close()
+		}
+	})
+	return prefix
+}
+
+func openCluster(t testing.TB) jobqueue.Backend {
+	c := theCluster(t)
+	return open(t, queueredis.Options{Addrs: c.Addrs, Shards: clusterShards, Prefix: clusterPrefix(t)})
+}
+
+func TestCluster(t *testing.T) { queuetest.TestBackend(t, openCluster) }
+
+func FuzzCluster(f *testing.F) { queuetest.FuzzBackend(f, openCluster) }
+
+// domainOf returns a domain whose queues are in a shard.
+func domainOf(shard, shards int) string {
+	for n := 0; ; n++ {
+		domain := "wiki" + strconv.Itoa(n)
+		h := fnv.New64a()
+		h.Write([]byte(domain))
+		if int(h.Sum64()%uint64(shards)) == shard {
+			return domain
+		}
+	}
+}
+
+// TestNodes has the shards of a store be on all masters, whichever server is named.
+func TestNodes(t *testing.T) {
+	c := theCluster(t)
+	const prefix = "nodes"
+	b := open(t, queueredis.Options{URL: "redis://" + c.Addrs[4], Shards: clusterShards, Prefix: prefix})
+	for shard := range clusterShards {
+		r := jobqueue.Record{Name: jobqueue.Name{Domain: domainOf(shard, clusterShards), Type: "work"}}
+		if _, err := b.Push(t.Context(), uuid.New(), []jobqueue.Record{r}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	jobsOf := map[string]int{}
+	for _, s := range c.Servers {
+		client := s.Client()
+		defer client.Close()
+		for shard := range clusterShards {
+			if ownerOf(t, c, prefix, shard) != s {
+				continue
+			}
+			keys, err := client.Keys(t.Context(), fmt.Sprintf("{%s:%d}:j?*", prefix, shard)).Result()
+			if err != nil || len(keys) == 0 {
+				t.Errorf("%s has no job of shard %d: %v, %v", s.Addr, shard, keys, err)
+			}
+			jobsOf[s.Addr]++
+		}
+	}
+	if len(jobsOf) != 3 {
+		t.Errorf("the shards are on %v, want three servers", jobsOf)
+	}
+	if n, err := b.Delete(t.Context(), jobqueue.Filter{}); err != nil || n != clusterShards {
+		t.Errorf("Delete = %d, %v, want %d", n, err, clusterShards)
+	}
+}
+
+// errorsOf returns how often servers have answered with an error.
+func errorsOf(t testing.TB, code string, servers ...*redistest.Server) (n int) {
+	t.Helper()
+	for _, s := range servers {
+		info, err := s.Info(context.Background(), "errorstats")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var few int
+		fmt.Sscanf(info["errorstat_"+code], "count=%d", &few)
+		n += few
+	}
+	return n
+}
+
+func ask(t testing.TB, s *redistest.Server, args ...any) any {
+	t.Helper()
+	v, err := s.Do(context.Background(), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// TestShardMoves moves a shard to another server while it is used. What cannot be done before all of it has
+// moved is unavailable, and can be repeated.
+func TestShardMoves(t *testing.T) {
+	c := theCluster(t)
+	prefix := clusterPrefix(t)
+	b := open(t, queueredis.Options{Addrs: c.Addrs, Shards: clusterShards, Prefix: prefix})
+	const shard, count = 2, 500
+	name := jobqueue.Name{Domain: domainOf(shard, clusterShards), Type: "work"}
+	records := make([]jobqueue.Record, count)
+	for i := range records {
+		records[i] = jobqueue.Record{Name: name, Params: fmt.Appendf(nil, `{"n":%d}`, i)}
+	}
+	if _, err := b.Push(t.Context(), uuid.New(), records); err != nil {
+		t.Fatal(err)
+	}
+	from := ownerOf(t, c, prefix, shard)
+	to := ownerOf(t, c, prefix, (shard+1)%clusterShards)
+	for other := range clusterShards {
+		if s := ownerOf(t, c, prefix, other); s != from {
+			to = s
+		}
+	}
+	before := map[string]int{}
+	for _, code := range []string{"MOVED", "ASK", "TRYAGAIN"} {
+		before[code] = errorsOf(t, code, from, to)
+	}
+	ran := map[string]bool{}
+	// drain runs some jobs, or says that they cannot be had.
+	drain := func(n int) error {
+		claims, err := b.Pop(t.Context(), jobqueue.Lease{Token: uuid.New(), TTL: time.Minute, Owner: "test"}, jobqueue.Want{Name: name, Max: n})
+		if err != nil {
+			return err
+		}
+		for _, c := range claims {
+			if ran[c.ID] {
+				t.Errorf("job %s ran twice", c.ID)
+			}
+			ran[c.ID] = true
+		}
+		return settleAll(t.Context(), b, claims)
+	}
+	if err := drain(100); err != nil {
+		t.Fatal(err)
+	}
+	slot := ask(t, from, "cluster", "keyslot", shardKey(prefix, shard))
+	ask(t, to, "cluster", "setslot", slot, "importing", ask(t, from, "cluster", "myid"))
+	ask(t, from, "cluster", "setslot", slot, "migrating", ask(t, to, "cluster", "myid"))
+	host, port, _ := strings.Cut(to.Addr, ":")
+	refused := 0
+	for {
+		keys := ask(t, from, "cluster", "getkeysinslot", slot, 3).([]any)
+		if len(keys) == 0 {
+			break
+		}
+		// Nothing may be done with half of a shard.
+		err := drain(10)
+		if !errors.Is(err, jobqueue.ErrUnavailable) {
+			t.Fatalf("with %v still to be moved a Pop says: %v", keys, err)
+		}
+		refused++
+		ask(t, from, append([]any{"migrate", host, port, "", 0, 5000, "keys"}, keys...)...)
+	}
+	if err := drain(10); !errors.Is(err, jobqueue.ErrUnavailable) {
+		t.Fatalf("before the shard is assigned a Pop says: %v", err)
+	}
+	for _, s := range []*redistest.Server{to, from} {
+		ask(t, s, "cluster", "setslot", slot, "node", ask(t, to, "cluster", "myid"))
+	}
+	for len(ran) < count {
+		if err := drain(100); err != nil && !errors.Is(err, jobqueue.ErrUnavailable) {
+			t.Fatal(err)
+		}
+		if t.Context().Err() != nil {
+			t.Fatalf("%d of %d jobs ran", len(ran), count)
+		}
+	}
+	for code, n := range before {
+		now := errorsOf(t, code, from, to)
+		if now == n {
+			t.Errorf("no server has answered %s", code)
+		}
+		t.Logf("%d times %s", now-n, code)
+	}
+	t.Logf("refused %d times while the shard moved", refused)
+	if got := ownerOf(t, c, prefix, shard); got != to {
+		t.Errorf("the shard is at %s, want %s", got.Addr, to.Addr)
+	}
+}
