@@ -56,7 +56,7 @@ func newPrefix(t testing.TB, shards int) string {
 
 func open(t testing.TB, o queueredis.Options) *queueredis.Backend {
 	t.Helper()
-	if o.URL == "" {
+	if o.URL == "" && o.Addrs == nil {
 		o.URL = server.URL
 		if o.Prefix == "" {
 			o.Prefix = newPrefix(t, max(1, o.Shards))
