@@ -112,7 +112,8 @@ func (f *fetcher) run(ctx context.Context) (Reason, error) {
 		look := f.look()
 		asked, kept := f.claim(ctx, look, room)
 		switch {
-		case again+kept > 0:
+		case again+kept+f.r.hints.cleared > 0:
+			f.r.hints.cleared = 0
 			f.nothing, f.quiet = 0, time.Time{}
 			continue
 		case asked == 0 && len(look.queues) > 0 && !idle:

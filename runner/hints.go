@@ -14,7 +14,7 @@ import (
 
 const (
 	hintTime  = time.Second       // for a call of the aggregator
-	sweepTime = 2 * time.Second   // between two sweeps of it, give or take a tenth
+	sweepTime = 3 * time.Second   // between two sweeps of it, give or take a tenth
 	sweepTurn = sweepTime * 5 / 6 // how long a turn lasts; a runner that is alone always gets the next
 )
 
@@ -26,6 +26,7 @@ type hints struct {
 	// The fetcher's own.
 	seen     map[jobqueue.Name]jobqueue.Backlog // the entries, as they were last read
 	read     time.Time
+	cleared  int // entries that turned out to be wrong, since the last look
 	failures int
 	retryAt  time.Time
 
@@ -171,7 +172,9 @@ func (f *fetcher) clear(empty []jobqueue.Name) {
 	defer cancel()
 	if err := h.aggregator.Clear(ctx, wrong...); err != nil {
 		f.heardHints(err)
+		return
 	}
+	h.cleared += len(wrong)
 }
 
 // listen passes on what the aggregator says of queues that got work.

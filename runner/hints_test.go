@@ -71,8 +71,8 @@ func TestHints(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		done := f.goRun(ctx, runner.Options{Wait: true})
 		time.Sleep(time.Minute)
-		if n := f.faults.calls("ready"); n > 34 {
-			t.Errorf("the store was asked %d times in a minute, want 30: the sweeps", n)
+		if n := f.faults.calls("ready"); n > 23 {
+			t.Errorf("the store was asked %d times in a minute, want 20: the sweeps", n)
 		}
 		if n := h.reads.Load(); n > 160 {
 			t.Errorf("the aggregator was read %d times in a minute, want 120 at most", n)
@@ -99,11 +99,11 @@ func TestHintsLost(t *testing.T) {
 		}
 		h.wipe(t)
 		done := f.goRun(ctx, runner.Options{Wait: true})
-		quick(t, waits, 3500*time.Millisecond)
+		quick(t, waits, 4500*time.Millisecond)
 		if _, err := f.group.Push(t.Context(), jobqueue.Spec{Type: "a", Delay: time.Minute}); err != nil {
 			t.Fatal(err)
 		}
-		quick(t, waits, time.Minute+3500*time.Millisecond)
+		quick(t, waits, time.Minute+4500*time.Millisecond)
 		stop()
 		f.counted(<-done, runner.Counts{Done: 2})
 	})
@@ -123,7 +123,7 @@ func TestHintsFail(t *testing.T) {
 		time.Sleep(time.Minute)
 		before := f.faults.calls("ready")
 		time.Sleep(time.Minute)
-		if n := f.faults.calls("ready") - before; n > 34 {
+		if n := f.faults.calls("ready") - before; n > 23 {
 			t.Errorf("the store was asked %d times in a minute though the aggregator answers again", n)
 		}
 		stop()
@@ -131,12 +131,12 @@ func TestHintsFail(t *testing.T) {
 	})
 }
 
-// An entry without jobs costs one claim.
+// Entries without jobs are cleared at once, by claims of as many as there are free workers.
 func TestHintsWrong(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f, h, _ := hinted(t)
 		ctx, stop := context.WithCancel(t.Context())
-		done := f.goRun(ctx, runner.Options{Wait: true})
+		done := f.goRun(ctx, runner.Options{Wait: true, Workers: 20})
 		time.Sleep(time.Minute)
 		before := f.faults.calls("pop")
 		for i := range 100 {
@@ -145,11 +145,11 @@ func TestHintsWrong(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(1500 * time.Millisecond)
+		time.Sleep(time.Second)
 		for q := range h.Memory.Ready(t.Context()) {
 			t.Fatalf("the aggregator still has %v", q.Name)
 		}
-		if n := f.faults.calls("pop") - before; n > 5 {
+		if n := f.faults.calls("pop") - before; n > 6 {
 			t.Errorf("%d claims for 100 entries", n)
 		}
 		stop()

@@ -4,11 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wikifarm/jobqueue"
 )
+
+// pingTime is how often a subscription that hears nothing looks whether it is still connected. Whoever
+// waits also polls, so this need not be often.
+const pingTime = 10 * time.Second
 
 // A bell is the one subscription of a process to the names of queues that got an entry.
 type bell struct {
@@ -48,7 +53,7 @@ func (b *bell) join(client redis.UniversalClient, heard chan []jobqueue.Name) er
 	if b.pubsub == nil {
 		b.waiters = map[chan []jobqueue.Name]struct{}{}
 		b.pubsub = client.Subscribe(context.Background(), b.channel)
-		go b.listen(b.pubsub.ChannelWithSubscriptions())
+		go b.listen(b.pubsub.ChannelWithSubscriptions(redis.WithChannelHealthCheckInterval(pingTime)))
 	}
 	b.waiters[heard] = struct{}{}
 	return nil
