@@ -98,7 +98,7 @@ func (l layout) together(batches int, rs []jobqueue.Record) error {
 
 // BenchmarkLayout compares the backend with a single table, each with 1,000 jobs at a time: pushed, claimed and settled, and both at once.
 func BenchmarkLayout(b *testing.B) {
-	for _, bytes := range []int{100, 2048} {
+	for _, bytes := range []int{100, 1500, 2048} {
 		for _, work := range []string{"push", "drain", "together"} {
 			for _, lay := range layouts {
 				b.Run(fmt.Sprintf("%s/%dB/%s", work, bytes, lay.name), func(b *testing.B) {
