@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,4 +81,43 @@ func busy(b *testing.B, s *redistest.Server) (d time.Duration) {
 		d += time.Duration(sec * float64(time.Second))
 	}
 	return d
+}
+
+// BenchmarkDrain runs a queue empty, a thousand jobs at a time by a few goroutines.
+func BenchmarkDrain(b *testing.B) {
+	s, err := redistest.Private()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Stop()
+	q := open(b, queueredis.Options{URL: s.URL})
+	const all, runners = 100_000, 3
+	for b.Loop() {
+		b.StopTimer()
+		for range all / 1000 {
+			if _, err := q.Push(b.Context(), uuid.New(), jobs(1000, 20)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.StartTimer()
+		var wait sync.WaitGroup
+		for range runners {
+			wait.Go(func() {
+				for {
+					claims, err := popAll(b.Context(), q, 1000)
+					if err == nil {
+						err = settleAll(b.Context(), q, claims)
+					}
+					if err != nil {
+						b.Error(err)
+					}
+					if len(claims) == 0 {
+						return
+					}
+				}
+			})
+		}
+		wait.Wait()
+	}
+	b.ReportMetric(all*float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
 }

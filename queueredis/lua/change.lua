@@ -6,7 +6,7 @@ local n, left = 0, 500
 if ARGV[6] == 'after' then
 	left = math.min(left, tonumber(ARGV[8]))
 end
-local touched, last = {}, ''
+local touched, lost, last = {}, {}, ''
 local next = each(function(id, body, s, q)
 	local kind = s and byte(s) or R
 	local k, c = block(id)
@@ -17,7 +17,9 @@ local next = each(function(id, body, s, q)
 	elseif kind == A then
 		call('ZREM', B .. 'a' .. q, id)
 	else
-		lose(sub(s, 2, 17), id)
+		local token = sub(s, 2, 17)
+		lost[token] = lost[token] or {}
+		table.insert(lost[token], id)
 		count(q, -1)
 	end
 	touched[kind .. ' ' .. q] = {kind, q}
@@ -51,6 +53,9 @@ for _, t in pairs(touched) do
 	elseif t[1] == A then
 		first('a', t[2])
 	end
+end
+for token, ids in pairs(lost) do
+	lose(token, ids)
 end
 if n == left then
 	next = fmt('%d', tonumber(last, 16))

@@ -35,12 +35,14 @@ local function unhold(token, n)
 	end
 end
 
--- lose notes that a job is taken away from a token.
-local function lose(token, id)
+-- lose notes that jobs are taken away from a token.
+local function lose(token, ids)
 	local record = cmsgpack.unpack(call('HGET', cc, token))
-	record[3][#record[3] + 1] = id
+	for _, id in ipairs(ids) do
+		record[3][#record[3] + 1] = id
+	end
 	call('HSET', cc, token, cmsgpack.pack(record))
-	unhold(token, 1)
+	unhold(token, #ids)
 end
 
 local function count(q, n)

@@ -26,7 +26,7 @@ for i, name in ipairs(names) do
 end
 
 -- What is stored goes in as few commands as there are blocks and queues.
-local puts, ready, delayed, order, firstPut = {}, {}, {}, {}, lastID
+local puts, ready, delayed, digests, order, firstPut = {}, {}, {}, {}, {}, lastID
 local function flush()
 	local blocks = {}
 	for k, args in pairs(puts) do
@@ -46,8 +46,12 @@ local function flush()
 			first('d', q)
 			delayed[q] = nil
 		end
+		if digests[q] then
+			spread('HSET', B .. 'u' .. q, digests[q])
+			digests[q] = nil
+		end
 	end
-	puts, ready, delayed, order, firstPut = {}, {}, {}, {}, lastID
+	puts, order, firstPut = {}, {}, lastID
 end
 
 local function put(id, kind, value)
@@ -113,6 +117,43 @@ end
 
 local answers, pushes = {}, tonumber(ARGV[at])
 at = at + 1
+
+-- lookAhead finds the waiting jobs that have the digest of any that is pushed, by queue and digest.
+local waiting = {}
+local function lookAhead(at)
+	local asked = {}
+	for _ = 1, pushes do
+		local left = tonumber(ARGV[at + 1])
+		at = at + 3
+		while left > 0 do
+			if ARGV[at] == 'p' then
+				local n = tonumber(ARGV[at + 3])
+				at, left = at + 4 + n, left - n
+			else
+				if ARGV[at + 3] ~= '' then
+					local q = numberOf[tonumber(ARGV[at + 2])]
+					if not asked[q] then
+						asked[q], waiting[q] = {}, {}
+					end
+					table.insert(asked[q], ARGV[at + 3])
+				end
+				at, left = at + 8, left - 1
+			end
+		end
+	end
+	for q, all in pairs(asked) do
+		for i = 1, #all, 1000 do
+			local last = math.min(i + 999, #all)
+			for k, id in ipairs(call('HMGET', B .. 'u' .. q, unpack(all, i, last))) do
+				if id then
+					waiting[q][all[i + k - 1]] = id
+				end
+			end
+		end
+	end
+end
+lookAhead(at)
+
 for push = 1, pushes do
 	local token, left, base = ARGV[at], tonumber(ARGV[at + 1]), fresh(lastID, tonumber(ARGV[at + 2]))
 	at = at + 3
@@ -140,12 +181,12 @@ for push = 1, pushes do
 				local field = key ~= '' and markOf(names[i], key)
 				if field and time == '' then
 					if not zero[field] then
-						local t, m = stamp(now), recall('m', field)
+						local t, m = stamp(now), standing(field)
 						zero[field] = m and m >= t and later(m) or t
 					end
 					time = zero[field]
 				end
-				local twin = digest ~= '' and call('HGET', B .. 'u' .. q, digest)
+				local twin = digest ~= '' and waiting[q][digest]
 				if twin then
 					takeOver(twin, i, release, key, time)
 					twins[#twins + 1] = ARGV[at + 1] .. ':' .. twin
@@ -154,7 +195,10 @@ for push = 1, pushes do
 					lastID = base + place
 					put(id, '', head .. ARGV[at + 7])
 					if digest ~= '' then
-						call('HSET', B .. 'u' .. q, digest, id)
+						waiting[q][digest] = id
+						local d = listOf(digests, q)
+						d[#d + 1] = digest
+						d[#d + 1] = id
 					end
 					if field then
 						put(id, 't', time .. key)

@@ -7,7 +7,7 @@ local function stamp(at)
 	return fmt('%012.0f%06.0f', s + 62135596800, at - s * 1000000)
 end
 
--- next returns the time a microsecond later.
+-- later returns the time a microsecond later.
 local function later(t)
 	local s, us = tonumber(sub(t, 1, 12)), tonumber(sub(t, 13)) + 1
 	if us == 1000000 then
@@ -21,11 +21,24 @@ local function markOf(name, key)
 	return #name .. ':' .. name .. key
 end
 
+local marks = {} -- that were looked at; many jobs have the same root
+
+-- standing returns where a root mark stands, or false.
+local function standing(field)
+	local at = marks[field]
+	if at == nil then
+		at = recall('m', field)
+		marks[field] = at
+	end
+	return at
+end
+
 -- mark moves a root mark forward and returns where it stands, or false.
 local function mark(field, t)
-	local at = recall('m', field)
+	local at = standing(field)
 	if t ~= '' and (not at or t > at) then
 		remember('m', field, t)
+		marks[field] = t
 		return t
 	end
 	return at

@@ -2,31 +2,27 @@
 -- ARGV  3 how many orders, and of each its letter and what settle, extend and pop below say.
 -- Returns the answers in the same order.
 
--- settledBefore reports whether a token has settled a job, which it does not hold.
-local function settledBefore(token, id)
-	local record = call('HGET', cc, token) or recall('e', token)
-	if not record then
-		return false
-	end
-	record = cmsgpack.unpack(record)
-	for _, lost in ipairs(record[3]) do
-		if lost == id then
-			return false
+-- settledBy returns the jobs that a token was opened on and that were not taken away from it.
+-- Those that it does not hold it has settled.
+local function settledBy(token)
+	local record, found = call('HGET', cc, token) or recall('e', token), {}
+	if record then
+		record = cmsgpack.unpack(record)
+		for _, id in ipairs(members(record)) do
+			found[id] = true
+		end
+		for _, id in ipairs(record[3]) do
+			found[id] = nil
 		end
 	end
-	for _, member in ipairs(members(record)) do
-		if member == id then
-			return true
-		end
-	end
-	return false
+	return found
 end
 
 -- settle: how many runs, and of each the token and 'd', how many, and the ids of jobs that are done; or
 -- 'r', 'g' or 'a', for retry, give back or abandon, id, delay, how long to keep it or '', and the error or ''.
 -- Answers the places of those that were lost, from 0.
 local function settle(at)
-	local lost, place = {}, 0
+	local lost, place, before = {}, 0, {}
 	local n = tonumber(ARGV[at])
 	at = at + 1
 	for _ = 1, n do
@@ -64,8 +60,11 @@ local function settle(at)
 						gone[#gone + 1] = 'e' .. c
 						gone[#gone + 1] = 't' .. c
 					end
-				elseif not seen[c] and not settledBefore(token, ids[p]) then
-					lost[#lost + 1] = place + p - 1
+				elseif not seen[c] then
+					before[token] = before[token] or settledBy(token)
+					if not before[token][ids[p]] then
+						lost[#lost + 1] = place + p - 1
+					end
 				end
 			end
 			if #gone > 0 and kind == 'd' then
@@ -142,13 +141,14 @@ local function grab(batch, want, ids)
 			fields[#fields + 1] = c
 			fields[#fields + 1] = 'e' .. c
 		end
-		local values, states, digests = call('HMGET', k, unpack(fields)), {}, {}
+		local values, states, digests, owners = call('HMGET', k, unpack(fields)), {}, {}, {}
 		for at = i, j do
 			local id, body, e = ids[at], values[2 * (at - i) + 1], values[2 * (at - i) + 2]
 			if body then
 				local flags, root, extra = byte(body, 13), false, e and true
 				if flags % 2 == 1 then
-					digests[#digests + 1] = {sub(body, 14, 29), id}
+					digests[#digests + 1] = sub(body, 14, 29)
+					owners[#digests] = id
 				end
 				if flags % 4 > 1 then
 					root = call('HGET', k, 't' .. sub(id, -1))
@@ -168,9 +168,15 @@ local function grab(batch, want, ids)
 		if #states > 0 then
 			call('HSET', k, unpack(states))
 		end
-		for _, d in ipairs(digests) do
-			if call('HGET', B .. 'u' .. q, d[1]) == d[2] then
-				call('HDEL', B .. 'u' .. q, d[1])
+		if #digests > 0 then
+			local gone = {}
+			for at, id in ipairs(call('HMGET', B .. 'u' .. q, unpack(digests))) do
+				if id == owners[at] then
+					gone[#gone + 1] = digests[at]
+				end
+			end
+			if #gone > 0 then
+				call('HDEL', B .. 'u' .. q, unpack(gone))
 			end
 		end
 	end)
@@ -246,7 +252,7 @@ end
 -- many of the jobs are of it; their ids; their bodies; of some of them place, history, root and whether it is superseded; and 1 if it was repeated.
 
 local function superseded(name, root)
-	local m = root and recall('m', markOf(name, sub(root, 19)))
+	local m = root and standing(markOf(name, sub(root, 19)))
 	return m and m > sub(root, 1, 18) and '1' or ''
 end
 
