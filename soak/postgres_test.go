@@ -4,11 +4,13 @@ package soak_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -266,16 +268,43 @@ func TestPostgresTakeover(t *testing.T) {
 	}
 }
 
+// started returns how long after its push a job was started, 0 if it was not.
+func (r *runner) started(t *testing.T, id string) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile(r.starts)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut("\n"+string(text), "\n"+id+" ")
+	micros, _, whole := strings.Cut(after, "\n")
+	if !found || !whole {
+		return 0
+	}
+	n, err := strconv.ParseInt(micros, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(n) * time.Microsecond
+}
+
 // TestPostgresLateCommit keeps a transaction that has pushed a job open while many others are pushed and run: its job
-// is found though it stands before them, at once where runners have nothing else to do.
+// is found though it stands before them, whether or not there is a backlog.
 func TestPostgresLateCommit(t *testing.T) {
 	_, asked := duration(t)
 	open, times := time.Duration(0), 2
 	if asked {
 		open, times = 5*time.Second, 5
 	}
-	for name, depth := range map[string]int{"idle": 0, "backlog": 5000} {
+	depths := map[string]int{"idle": 0, "backlog": 5000} // ready jobs meanwhile
+	if asked {
+		depths["large backlog"] = 50_000 // twice that at first
+	}
+	for name, depth := range depths {
 		t.Run(name, func(t *testing.T) {
+			takes := time.Millisecond
+			if depth > 5000 {
+				takes = 5 * time.Millisecond
+			}
 			d := newDatabase(t, 10*time.Second)
 			c, err := pgx.Connect(t.Context(), d.server.URL)
 			if err != nil {
@@ -284,50 +313,102 @@ func TestPostgresLateCommit(t *testing.T) {
 			defer c.Close(context.Background())
 			var waits []time.Duration
 			r := d.runner(0)
+			slow := func(_ int, j *note) { j.Takes = takes }
+			if depth > 5000 {
+				d.push(depth, slow)
+			}
 			for range times {
 				tx, err := c.Begin(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
-				p, err := d.backend.PushTx(t.Context(), tx, d.group, jobqueue.Spec{Job: &note{Text: fmt.Sprint("late ", len(waits))}})
+				pushed := time.Now()
+				p, err := d.backend.PushTx(t.Context(), tx, d.group, jobqueue.Spec{Job: &note{Pushed: pushed, Text: fmt.Sprint("late ", len(waits))}})
 				if err != nil {
 					t.Fatal(err)
 				}
-				id := p[0].ID
-				ran := func() bool {
-					seen := map[string]int{}
-					r.count(t, seen)
-					return seen[id] > 0
-				}
-				keep := func() {
-					if n := backlog(t, d.group); n < depth {
-						d.push(1000, func(_ int, j *note) { j.Takes = time.Millisecond })
+				before := r.count(t, map[string]int{})
+				keep := func(ready int) {
+					if ready < depth {
+						d.push(depth+1000, slow)
 					}
 				}
 				d.push(1000, nil)
-				begin, before := time.Now(), d.pushed
 				await(t, d.group, func(c jobqueue.Counts) bool {
-					keep()
-					return (depth == 0 && c.Total() == 0 || depth > 0 && d.pushed-before > 5000) && time.Since(begin) >= open
+					keep(c.Ready)
+					passed := depth == 0 && c.Total() == 0 || depth > 0 && r.count(t, map[string]int{})-before > 2000
+					return passed && time.Since(pushed) >= open
 				})
-				if ran() {
+				if r.started(t, p[0].ID) > 0 {
 					t.Fatal("a job ran before its transaction was committed")
 				}
 				if err := tx.Commit(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				begin = time.Now()
-				await(t, d.group, func(jobqueue.Counts) bool { keep(); return ran() })
-				waits = append(waits, time.Since(begin))
+				committed := time.Since(pushed)
+				await(t, d.group, func(c jobqueue.Counts) bool {
+					keep(c.Ready)
+					return r.started(t, p[0].ID) > 0
+				})
+				waits = append(waits, r.started(t, p[0].ID)-committed)
 			}
 			t.Logf("started after the commit: %v", waits)
-			if asked && depth == 0 && slices.Max(waits) > time.Second {
+			if asked && slices.Max(waits) > time.Second {
 				t.Error("it must be a second at most")
 			}
 			if res := r.stop(t); res.Counts.Failed+res.Counts.Lost+res.Counts.Unsettled > 0 {
 				t.Errorf("%+v\n%s", res.Counts, r.stderr.String())
 			}
 		})
+	}
+}
+
+// TestPostgresTerminated cuts all connections of two runners again and again: no lease is lost, no job runs twice or fails.
+func TestPostgresTerminated(t *testing.T) {
+	length, asked := duration(t)
+	cuts := 3
+	if asked {
+		cuts = max(20, int(length/time.Second))
+	}
+	d := newDatabase(t, 5*time.Second)
+	c, err := pgx.Connect(t.Context(), d.server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	runners := []*runner{d.runner(0), d.runner(1)}
+	cut, every := 0, time.NewTicker(time.Second)
+	defer every.Stop()
+	for range cuts {
+		if n := backlog(t, d.group); n < 4000 {
+			d.push(4000-n, func(i int, j *note) { j.Takes = time.Duration(i%20) * time.Millisecond })
+		}
+		await(t, d.group, func(c jobqueue.Counts) bool { return c.Claimed > 0 })
+		var n int
+		err := c.QueryRow(t.Context(), "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name like 'runner %'").Scan(&n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cut += n
+		<-every.C
+	}
+	d.idle()
+	seen, starts := map[string]int{}, 0
+	for _, r := range runners {
+		if res := r.stop(t); res.Counts.Failed+res.Counts.Lost+res.Counts.Unsettled > 0 {
+			t.Errorf("%+v, want none failed or lost\n%s", res.Counts, r.stderr.String())
+		}
+		starts += r.count(t, seen)
+	}
+	t.Logf("%d jobs, %d starts, %d connections cut in %d seconds", d.pushed, starts, cut, cuts)
+	if cut < 2*cuts {
+		t.Errorf("%d connections were cut, want at least 2 each time", cut)
+	}
+	if starts != d.pushed || len(seen) != d.pushed {
+		t.Errorf("%d starts of %d jobs, want each of %d once", starts, len(seen), d.pushed)
+	}
+	if all := d.abandoned(); len(all) > 0 {
+		t.Errorf("%d abandoned, such as %+v", len(all), all[0])
 	}
 }
 
