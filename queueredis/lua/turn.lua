@@ -217,10 +217,28 @@ local function waiting(q, id)
 	return true
 end
 
+-- look finds out which of many wanted queues have a ready job.
+local function look(wants)
+	local qs, of = {}, {}
+	for _, w in ipairs(wants) do
+		w.ready = w.q
+		if w.q and w.id == '' and #wants > 4 then
+			qs[#qs + 1] = w.q
+			of[#of + 1] = w
+		end
+	end
+	if #qs > 0 then
+		for i, since in ipairs(call('ZMSCORE', B .. 'rz', unpack(qs))) do
+			of[i].ready = since
+		end
+	end
+end
+
 -- fill claims jobs until each want is met, its queue is empty or there is no more room, and reports whether a
 -- want is short. Jobs wanted by id go first, as another want of their queue could do with any other.
 local function fill(batch, wants)
 	local short = false
+	look(wants)
 	for _, w in ipairs(wants) do
 		if w.id ~= '' then
 			if w.q and #w.ids == 0 and batch.room > 0 and waiting(w.q, w.id) then
@@ -232,7 +250,7 @@ local function fill(batch, wants)
 	end
 	for _, w in ipairs(wants) do
 		if w.id == '' then
-			local found = w.q
+			local found = w.ready
 			-- How large the jobs are is known when some have been read.
 			local few = 16
 			while found and #w.ids < w.max and batch.room > 0 and batch.bytes > 0 do
@@ -376,13 +394,13 @@ local function pop(at)
 	return {ttl, (batch.room <= 0 or batch.bytes <= 0) and 'more' or '', many, ids, bodies, extras, 0}, at
 end
 
--- look sweeps if the last sweep is old.
-local function look(at)
+-- glance sweeps if the last sweep is old.
+local function glance(at)
 	sweepIfDue()
 	return 0, at
 end
 
-local orders, answers, at = {s = settle, e = extend, p = pop, w = look}, {}, 4
+local orders, answers, at = {s = settle, e = extend, p = pop, w = glance}, {}, 4
 for i = 1, tonumber(ARGV[3]) do
 	answers[i], at = orders[ARGV[at]](at + 1)
 end
