@@ -22,6 +22,9 @@ import (
 // clusterShards is over how many shards the queues of tests on the Cluster are spread.
 const clusterShards = 6
 
+// calm is a cluster-node-timeout, in milliseconds, with which a slow machine does not make the Cluster replace a master.
+const calm = 30_000
+
 // cluster is the one that tests share. It begins with the first test that asks for it, and TestMain stops it.
 var cluster struct {
 	sync.Once
@@ -29,10 +32,12 @@ var cluster struct {
 	err error
 }
 
-// theCluster returns the Cluster, which is whole when a test begins. A slow machine does not make it replace a master.
+// theCluster returns the Cluster.
 func theCluster(t testing.TB) *redistest.Cluster {
 	t.Helper()
-	cluster.Do(func() { cluster.Cluster, cluster.err = redistest.StartCluster("cluster-node-timeout 30000") })
+	cluster.Do(func() {
+		cluster.Cluster, cluster.err = redistest.StartCluster(fmt.Sprint("cluster-node-timeout ", calm))
+	})
 	if cluster.err != nil {
 		t.Fatal(cluster.err)
 	}
@@ -174,7 +179,7 @@ func TestShardMoves(t *testing.T) {
 		t.Fatal(err)
 	}
 	from := ownerOf(t, c, prefix, shard)
-	to := ownerOf(t, c, prefix, (shard+1)%clusterShards)
+	var to *redistest.Server
 	for other := range clusterShards {
 		if s := ownerOf(t, c, prefix, other); s != from {
 			to = s
@@ -245,4 +250,59 @@ func TestShardMoves(t *testing.T) {
 	if got := ownerOf(t, c, prefix, shard); got != to {
 		t.Errorf("the shard is at %s, want %s", got.Addr, to.Addr)
 	}
+}
+
+// TestMasterLost kills a master of the Cluster while a runner drains it. Until its replica has its place the Cluster is
+// down, which is unavailable; then the runner goes on by itself, and nothing is lost.
+func TestMasterLost(t *testing.T) {
+	c := theCluster(t)
+	timeout := func(ms int) {
+		for _, s := range c.Servers {
+			ask(t, s, "config", "set", "cluster-node-timeout", ms)
+		}
+		must(t, c.Whole(t.Context()))
+	}
+	must(t, c.Whole(t.Context()))
+	prefix := clusterPrefix(t)
+	b := open(t, queueredis.Options{Addrs: c.Addrs, Shards: clusterShards, Prefix: prefix})
+	var domains []string
+	for shard := range clusterShards {
+		domains = append(domains, domainOf(shard, clusterShards))
+	}
+	d := newDrain(t, b, domains...)
+	d.push(20_000)
+	victim := ownerOf(t, c, prefix, 0)
+	elsewhere := 0
+	for shard := range clusterShards {
+		s := ownerOf(t, c, prefix, shard)
+		replicated(t, s)
+		if s != victim {
+			elsewhere = shard
+		}
+	}
+	replica, err := c.Replica(t.Context(), victim)
+	must(t, err)
+	timeout(1000)
+	_, lost := d.run(func() {
+		ask(t, replica, "config", "set", "cluster-replica-no-failover", "yes")
+		must(t, victim.Kill())
+		awaitTrue(t, "the Cluster to be down", func(ctx context.Context) (bool, error) {
+			_, err := b.Counts(ctx, d.names[elsewhere])
+			if err != nil && !errors.Is(err, jobqueue.ErrUnavailable) {
+				t.Fatal(err)
+			}
+			return err != nil && strings.Contains(err.Error(), "is a Cluster that is down"), nil
+		})
+		ask(t, replica, "config", "set", "cluster-replica-no-failover", "no")
+		awaitTrue(t, "the replica to be a master", func(ctx context.Context) (bool, error) {
+			s, err := c.Owner(ctx, shardKey(prefix, 0))
+			return s == replica, err
+		})
+		must(t, victim.Restart())
+	})
+	if len(lost) > 0 {
+		t.Errorf("%d jobs are lost, such as %s, which the replica had", len(lost), some(lost))
+	}
+	d.wakes()
+	timeout(calm)
 }
