@@ -23,7 +23,7 @@ check: test
 	go mod tidy -diff
 
 bench: server
-	go test -run '^$$' -bench . ./...
+	go test -run '^$$' -bench . -timeout 1h ./...
 
 # Real processes against one store, for a minute, with limits on how long anyone may wait.
 soak:
