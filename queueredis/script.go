@@ -44,7 +44,7 @@ func newScript(flags string, files ...string) *redis.Script {
 var (
 	openScript     = newScript("allow-oom", "base", "jobs", "open")
 	pushScript     = newScript("", "base", "jobs", "memory", "roots", "names", "push")
-	turnScript     = newScript("allow-oom", "base", "jobs", "memory", "roots", "names", "claims", "turn")
+	turnScript     = newScript("allow-oom", "base", "jobs", "memory", "roots", "names", "claims", "settle", "pop", "turn")
 	markScript     = newScript("allow-oom", "base", "jobs", "memory", "roots", "mark")
 	countsScript   = newScript("no-writes", "base", "jobs", "memory", "names", "claims", "counts")
 	readyScript    = newScript("allow-oom", "base", "jobs", "memory", "names", "claims", "ready")

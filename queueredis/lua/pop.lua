@@ -1,0 +1,265 @@
+-- The order of turn to pop.
+
+-- grab claims jobs that are in no list any more for a want. A batch has room for so many jobs and bytes yet.
+local function grab(batch, want, ids)
+	local q = want.q
+	local plain, other = 'C' .. batch.token .. '0' .. q, 'C' .. batch.token .. '1' .. q
+	runs(ids, function(k, i, j)
+		local fields = {}
+		for at = i, j do
+			local c = sub(ids[at], -1)
+			fields[#fields + 1] = c
+			fields[#fields + 1] = 'e' .. c
+		end
+		local values, states, digests, owners = call('HMGET', k, unpack(fields)), {}, {}, {}
+		for at = i, j do
+			local id, body, e = ids[at], values[2 * (at - i) + 1], values[2 * (at - i) + 2]
+			if body then
+				local flags, root, extra = byte(body, 13), false, e and true
+				if flags % 2 == 1 then
+					digests[#digests + 1] = sub(body, 14, 29)
+					owners[#digests] = id
+				end
+				if flags % 4 > 1 then
+					root = call('HGET', k, 't' .. sub(id, -1))
+					extra = extra or root
+				end
+				states[#states + 1] = 's' .. sub(id, -1)
+				states[#states + 1] = extra and other or plain
+				want.ids[#want.ids + 1] = id
+				want.bodies[#want.bodies + 1] = body
+				if extra then
+					want.extras[#want.ids] = {e, root}
+				end
+				batch.bytes = batch.bytes - #body
+				batch.room = batch.room - 1
+			end
+		end
+		if #states > 0 then
+			call('HSET', k, unpack(states))
+		end
+		if #digests > 0 then
+			local gone = {}
+			for at, id in ipairs(call('HMGET', B .. 'u' .. q, unpack(digests))) do
+				if id == owners[at] then
+					gone[#gone + 1] = digests[at]
+				end
+			end
+			if #gone > 0 then
+				call('HDEL', B .. 'u' .. q, unpack(gone))
+			end
+		end
+	end)
+end
+
+-- shift takes the next n jobs of a queue out of its list.
+local function shift(q, n)
+	local ids = call('LPOP', B .. 'r' .. q, n) or {}
+	if voids and #ids > 0 and call('HEXISTS', B .. 'x', q) == 1 then
+		local live = {}
+		for _, id in ipairs(ids) do
+			if not void(q, id) then
+				live[#live + 1] = id
+			end
+		end
+		return live, #ids > 0
+	end
+	return ids, #ids > 0
+end
+
+-- waiting takes one job of a queue that is ready or delayed out of its place.
+local function waiting(q, id)
+	local k, c = block(id)
+	local values = call('HMGET', k, c, 's' .. c)
+	local body, s = values[1], values[2]
+	if not body or struct.unpack('>I4', body) ~= tonumber(q) then
+		return false
+	end
+	local state = s and byte(s) or R
+	if state == R then
+		leave(q, id)
+	elseif state == D then
+		call('ZREM', B .. 'd' .. q, id)
+		first('d', q)
+	else
+		return false
+	end
+	return true
+end
+
+-- look finds out which of many wanted queues have a ready job.
+local function look(wants)
+	local qs, of = {}, {}
+	for _, w in ipairs(wants) do
+		w.ready = w.q
+		if w.q and w.id == '' and #wants > 4 then
+			qs[#qs + 1] = w.q
+			of[#of + 1] = w
+		end
+	end
+	if #qs > 0 then
+		for i, since in ipairs(call('ZMSCORE', B .. 'rz', unpack(qs))) do
+			of[i].ready = since
+		end
+	end
+end
+
+-- fill claims jobs until each want is met, its queue is empty or there is no more room, and reports whether a
+-- want is short. Jobs wanted by id go first, as another want of their queue could do with any other.
+local function fill(batch, wants)
+	local short = false
+	look(wants)
+	for _, w in ipairs(wants) do
+		if w.id ~= '' then
+			if w.q and #w.ids == 0 and batch.room > 0 and waiting(w.q, w.id) then
+				grab(batch, w, {w.id})
+				w.taken = true
+			end
+			short = short or #w.ids == 0
+		end
+	end
+	for _, w in ipairs(wants) do
+		if w.id == '' then
+			local found = w.ready
+			-- How large the jobs are is known when some have been read.
+			local few = 16
+			while found and #w.ids < w.max and batch.room > 0 and batch.bytes > 0 do
+				local ids
+				ids, found = shift(w.q, math.min(w.max - #w.ids, batch.room, few))
+				grab(batch, w, ids)
+				w.taken = true
+				few = math.max(1, floor(batch.bytes / ((8000000 - batch.bytes) / (1001 - batch.room) + 1)))
+			end
+			short = short or #w.ids < w.max
+		end
+	end
+	return short
+end
+
+-- What a pop answers: microseconds until the lease ends; '' or where the pop goes on; names of queues, each with how
+-- many of the jobs are of it; their ids; their bodies; of some of them place, history, root and whether it is superseded; and 1 if it was repeated.
+
+local function superseded(name, root)
+	local m = root and standing(markOf(name, sub(root, 19)))
+	return m and m > sub(root, 1, 18) and '1' or ''
+end
+
+-- again answers what a token still holds, from a place among its jobs on.
+local function again(token, from)
+	local record = call('HGET', cc, token)
+	if not record then
+		return {'0', '', {}, {}, {}, {}, 1}
+	end
+	local all = members(cmsgpack.unpack(record))
+	local names, ids, bodies, extras, bytes = {}, {}, {}, {}, 8000000
+	while from < #all and #ids < 500 and bytes > 0 do
+		from = from + 1
+		local id = all[from]
+		local k, c = block(id)
+		local v = call('HMGET', k, c, 's' .. c, 'e' .. c, 't' .. c)
+		if v[1] and holds(token, v[2]) then
+			local name = nameOf(sub(v[2], 19))
+			if names[#names - 1] == name then
+				names[#names] = names[#names] + 1
+			else
+				names[#names + 1] = name
+				names[#names + 1] = 1
+			end
+			ids[#ids + 1] = id
+			bodies[#bodies + 1] = v[1]
+			bytes = bytes - #v[1]
+			if v[3] or v[4] then
+				for _, x in ipairs({#ids, v[3] or '', v[4] or '', superseded(name, v[4])}) do
+					extras[#extras + 1] = x
+				end
+			end
+		end
+	end
+	local left = fmt('%.0f', call('ZSCORE', cz, token) - now)
+	return {left, from < #all and fmt('%.0f', from) or '', names, ids, bodies, extras, 1}
+end
+
+-- claim records what a batch holds, after what the token held before.
+local function claim(token, ttl, owner, record, ids)
+	local last, deltas = 0, {}
+	if record then
+		record = cmsgpack.unpack(record)
+		deltas = record[2]
+		for _, d in ipairs(deltas) do
+			last = last + d
+		end
+	else
+		record = {owner, deltas, {}}
+		lease(tonumber(ttl))
+		call('HSET', cc, token .. 'l', ttl .. ' 0')
+		call('ZADD', cz, now + ttl, token)
+	end
+	for _, id in ipairs(ids) do
+		local n = tonumber(id, 16)
+		deltas[#deltas + 1] = n - last
+		last = n
+	end
+	call('HSET', cc, token, cmsgpack.pack(record))
+	call('HINCRBY', cc, token .. 'h', #ids)
+end
+
+-- pop: token, length of the lease, owner, '' or where it goes on, how many wants, and of each the name, how many
+-- jobs, and the id of the one or ''.
+local function pop(at)
+	local token, ttl, owner, part, n = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
+	at = at + 5
+	local names, wants = {}, {}
+	for i = 1, n do
+		names[i] = ARGV[at]
+		wants[i] = {name = ARGV[at], max = tonumber(ARGV[at + 1]), id = ARGV[at + 2], ids = {}, bodies = {}, extras = {}}
+		at = at + 3
+	end
+	local record = call('HGET', cc, token)
+	if part ~= 'more' and (part ~= '' or record or recall('e', token)) then
+		return again(token, tonumber(part) or 0), at
+	end
+	sweepIfDue()
+	releaseAny(100)
+	for i, q in ipairs(queues(names)) do
+		wants[i].q = q
+	end
+	local batch = {token = token, room = 1000, bytes = 8000000}
+	if fill(batch, wants) then
+		local found = sweep()
+		if #call('ZRANGEBYSCORE', B .. 'dz', '-inf', now, 'LIMIT', 0, 1) > 0 then
+			for _, w in ipairs(wants) do
+				if w.q and found < 2000 then
+					found = found + release(w.q, 1000)
+				end
+			end
+		end
+		if found > 0 then
+			fill(batch, wants)
+		end
+	end
+	local ids, bodies, extras, many, more = {}, {}, {}, {}, false
+	for _, w in ipairs(wants) do
+		for i, id in ipairs(w.ids) do
+			ids[#ids + 1] = id
+			bodies[#bodies + 1] = w.bodies[i]
+			local e = w.extras[i]
+			if e then
+				for _, x in ipairs({#ids, e[1] or '', e[2] or '', superseded(w.name, e[2])}) do
+					extras[#extras + 1] = x
+				end
+			end
+		end
+		many[#many + 1] = w.name
+		many[#many + 1] = #w.ids
+		if #w.ids > 0 then
+			count(w.q, #w.ids)
+		end
+		if w.taken then
+			front(w.q)
+		end
+	end
+	if #ids > 0 then
+		claim(token, ttl, owner, record, ids)
+	end
+	return {ttl, (batch.room <= 0 or batch.bytes <= 0) and 'more' or '', many, ids, bodies, extras, 0}, at
+end
