@@ -46,6 +46,7 @@ func (h *hand) lose() {
 		switch {
 		case j.state.CompareAndSwap(waiting, dropped):
 			n++
+			h.beater.s.r.spent(j)
 		case j.state.Load() == running:
 			told++
 			j.lost.Store(true)
@@ -79,6 +80,17 @@ func (b *beater) add(h *hand) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.hands[h] = struct{}{}
+}
+
+// each calls f for every job of a claim that is extended.
+func (b *beater) each(f func(*job)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for h := range b.hands {
+		for i := range h.jobs {
+			f(&h.jobs[i])
+		}
+	}
 }
 
 func (b *beater) remove(h *hand) {

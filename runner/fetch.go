@@ -28,7 +28,9 @@ const (
 type fetcher struct {
 	r        *run
 	dealer   *schedule.Dealer
+	limits   *limits
 	types    map[string]*jobType
+	domains  map[string]bool // what Options.Domains returned last
 	asked    map[string]bool // Options.Types; nil: all
 	held     []heldJob
 	limiter  jobqueue.Limiter // holds all runners together to the rates; nil: there is none
@@ -46,11 +48,15 @@ type fetcher struct {
 	hush     time.Time        // no look before, even if there is a hint
 	idle     bool             // nothing was in hand at the last look
 	looked   time.Time        // when the last look was
+	dealt    time.Time        // when places were last dealt
+	refused  bool             // one got no place then that would have been the next to begin
+	charged  time.Time        // when running jobs were last charged
 	answer   atomic.Int64     // how long a claim that was answered took, in nanoseconds
 }
 
 func newFetcher(r *run) *fetcher {
-	f := &fetcher{r: r, dealer: schedule.New(rand.Uint64()), types: map[string]*jobType{}}
+	f := &fetcher{r: r, limits: newLimits(&r.o), types: map[string]*jobType{}}
+	f.dealer = schedule.New(rand.Uint64(), f.limits.dealt())
 	if len(r.o.Types) > 0 {
 		f.asked = map[string]bool{}
 		for _, t := range r.o.Types {
@@ -83,16 +89,24 @@ func (f *fetcher) run(ctx context.Context) (Reason, error) {
 		}
 		f.release()
 		f.unstall()
+		f.r.caps.tend(time.Now())
 		f.attend(ctx)
 		room := f.room()
 		if room.none() {
+			if f.overtake(ctx, room) {
+				continue
+			}
 			if reason, err := f.standstill(); reason != "" {
 				return reason, err
 			}
 			if time.Since(f.looked) > busyLook {
 				f.look()
 			}
-			f.sleep(ctx, busyLook)
+			wait := busyLook
+			if f.refused {
+				wait = quickLook
+			}
+			f.sleep(ctx, wait)
 			continue
 		}
 		// Asked before the look: what a job pushed before it was settled is found.
@@ -110,13 +124,16 @@ func (f *fetcher) run(ctx context.Context) (Reason, error) {
 		f.r.hinted.Store(false)
 		again := f.repeat(ctx)
 		look := f.look()
-		asked, kept := f.claim(ctx, look, room)
+		asked, kept := 0, 0
+		if look.ready > 0 {
+			asked, kept = f.claim(ctx, room)
+		}
 		switch {
 		case again+kept+f.r.hints.cleared > 0:
 			f.r.hints.cleared = 0
 			f.nothing, f.quiet = 0, time.Time{}
 			continue
-		case asked == 0 && len(look.queues) > 0 && !idle:
+		case asked == 0 && look.ready > 0 && !idle:
 			// There is work, but not for a buffer: it waits for a worker.
 			f.sleep(ctx, f.r.o.Poll)
 			continue
@@ -141,13 +158,13 @@ func (f *fetcher) over(l look, idle bool) (Reason, error) {
 		down = down || s.err != nil
 	}
 	switch {
-	case !idle || down || len(l.queues) > 0 && f.nothing < 10:
+	case !idle || down || l.ready > 0 && f.nothing < 10:
 		return "", nil
 	case l.faulty && l.hope:
 		return "", nil
 	case l.faulty:
 		return HandlerFault, f.fault()
-	case l.throttled:
+	case l.throttled, l.ready > 0 && f.r.caps.blocked:
 		return Throttled, nil
 	}
 	return NoneReady, nil
@@ -175,7 +192,7 @@ func (f *fetcher) standstill() (Reason, error) {
 	}
 	look := f.look()
 	switch {
-	case len(look.queues) == 0:
+	case look.ready == 0:
 		return f.over(look, true)
 	case time.Since(f.stuck) < patience:
 		return "", nil
@@ -201,6 +218,9 @@ func (f *fetcher) rest(l look) {
 			f.quiet = earlier(f.quiet, at)
 		}
 	}
+	if f.r.caps.blocked {
+		f.quiet = earlier(f.quiet, f.r.caps.next)
+	}
 	if f.hush = now.Add(pause(l)); f.quiet.Before(f.hush) {
 		f.quiet = f.hush
 	}
@@ -224,7 +244,7 @@ func (f *fetcher) sleep(ctx context.Context, d time.Duration) {
 	if f.r.pool.working() {
 		d = min(d, stallTime)
 	}
-	timer := time.NewTimer(f.nextHeld(d))
+	timer := time.NewTimer(f.r.caps.wait(f.nextHeld(d)))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -233,52 +253,76 @@ func (f *fetcher) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// claim claims jobs of the queues in a look, and returns how many it asked for and kept.
-func (f *fetcher) claim(ctx context.Context, l look, room room) (asked, kept int) {
+// claim claims jobs of queues that are ready, and returns how many it asked for and kept.
+func (f *fetcher) claim(ctx context.Context, room room) (asked, kept int) {
 	type source struct {
 		*store
 		ttl time.Duration
 	}
 	var order []source
-	wants := map[source][]jobqueue.Want{}
-	for i, n := range f.deal(l, room) {
-		if n == 0 {
-			continue
-		}
-		asked += n
-		src := source{l.stores[i], f.types[l.queues[i].Type].policy.Lease}
-		if wants[src] == nil {
+	pops := map[source]*pop{}
+	places, refused := f.r.caps.admit(f.r.calls, f.deal(room))
+	for _, p := range refused {
+		f.dealer.Charge(time.Now(), p.Name, -p.Cost)
+	}
+	for _, p := range places {
+		t := f.types[p.Type]
+		src := source{t.store, t.policy.Lease}
+		if pops[src] == nil {
 			order = append(order, src)
+			pops[src] = &pop{places: map[jobqueue.Name][]schedule.Place{}}
 		}
-		wants[src] = append(wants[src], jobqueue.Want{Name: l.queues[i], Max: n})
+		asked++
+		pops[src].add(p)
 	}
 	for _, src := range order {
-		if ctx.Err() != nil || f.solo != nil {
-			break
+		if ctx.Err() != nil || f.solo != nil || src.again != nil { // it failed just now
+			f.refund(pops[src])
+			continue
 		}
-		if src.again != nil {
-			continue // it failed just now
-		}
-		kept += f.pop(ctx, src.store, src.ttl, wants[src])
+		kept += f.pop(ctx, src.store, src.ttl, pops[src])
 	}
 	return asked, kept
 }
 
-// A pop is one claim to be made.
+// A pop is one claim to be made, for places that were dealt.
 type pop struct {
-	lease jobqueue.Lease
-	wants []jobqueue.Want
-	at    time.Time // when it was first tried
+	lease  jobqueue.Lease
+	wants  []jobqueue.Want
+	places map[jobqueue.Name][]schedule.Place
+	at     time.Time // when it was first tried
+}
+
+func (p *pop) add(place schedule.Place) {
+	n := place.Name
+	if p.places[n] = append(p.places[n], place); len(p.places[n]) == 1 {
+		p.wants = append(p.wants, jobqueue.Want{Name: n})
+	}
+}
+
+// take returns the next place of a queue; none if all are taken.
+func (p *pop) take(n jobqueue.Name) schedule.Place {
+	list := p.places[n]
+	if len(list) == 0 {
+		return schedule.Place{Name: n}
+	}
+	p.places[n] = list[1:]
+	return list[0]
 }
 
 // pop makes one claim and hands its jobs on, and returns how many it kept.
-func (f *fetcher) pop(ctx context.Context, s *store, ttl time.Duration, wants []jobqueue.Want) int {
+func (f *fetcher) pop(ctx context.Context, s *store, ttl time.Duration, p *pop) int {
 	token, err := uuid.NewRandom()
 	if err != nil {
 		s.heard(fmt.Errorf("token: %w", err))
+		f.refund(p)
 		return 0
 	}
-	return f.try(ctx, s, &pop{jobqueue.Lease{Token: token, TTL: ttl, Owner: f.r.o.Owner}, wants, time.Now()})
+	for i, w := range p.wants {
+		p.wants[i].Max = max(w.Max, len(p.places[w.Name]))
+	}
+	p.lease, p.at = jobqueue.Lease{Token: token, TTL: ttl, Owner: f.r.o.Owner}, time.Now()
+	return f.try(ctx, s, p)
 }
 
 func (f *fetcher) try(ctx context.Context, s *store, p *pop) int {
@@ -292,17 +336,22 @@ func (f *fetcher) try(ctx context.Context, s *store, p *pop) int {
 	if err != nil && len(claims) == 0 && call.Err() != nil && s.popped > popped {
 		// The store answers; only, what it had so far was superseded, and there is more.
 		s.heard(nil)
+		f.refund(p)
 		return 1
 	}
 	s.heard(err)
 	if err != nil && len(claims) == 0 && !final(err) {
 		s.again = p
-	}
-	f.forget(s, p.wants, claims)
-	if len(claims) == 0 {
+		f.forget(s, p.wants, claims)
 		return 0
 	}
-	return f.accept(ctx, f.inHand(s, p.lease.TTL, p.at, claims))
+	f.forget(s, p.wants, claims)
+	jobs := f.inHand(s, p, claims)
+	f.refund(p)
+	if len(jobs) == 0 {
+		return 0
+	}
+	return f.accept(ctx, jobs)
 }
 
 // repeat repeats the claims whose answer was lost, as they may have taken effect.
@@ -319,7 +368,7 @@ func (f *fetcher) repeat(ctx context.Context) (kept int) {
 	return kept
 }
 
-// forget takes the queues that had less than was wanted off the list of those that are ready.
+// forget notes that the queues which had less than was wanted are not ready any more.
 func (f *fetcher) forget(s *store, wants []jobqueue.Want, claims []*jobqueue.Claim) {
 	got := make(map[jobqueue.Name]int, len(wants))
 	for i := 0; i < len(claims); {
@@ -328,25 +377,23 @@ func (f *fetcher) forget(s *store, wants []jobqueue.Want, claims []*jobqueue.Cla
 		}
 		got[n] += i - from
 	}
-	short, empty := map[jobqueue.Name]bool{}, []jobqueue.Name(nil)
+	var empty []jobqueue.Name
 	for _, w := range wants {
 		if got[w.Name] == 0 {
 			empty = append(empty, w.Name)
 		}
 		if got[w.Name] < w.Max {
-			short[w.Name] = true
+			f.dealer.Remove(w.Name)
 		}
 	}
 	if s.err == nil {
 		f.clear(empty)
 	}
-	if len(short) > 0 {
-		s.ready = slices.DeleteFunc(s.ready, func(n jobqueue.Name) bool { return short[n] })
-	}
 }
 
 // inHand makes jobs of claims, and has their leases extended.
-func (f *fetcher) inHand(s *store, ttl time.Duration, now time.Time, claims []*jobqueue.Claim) []*job {
+func (f *fetcher) inHand(s *store, p *pop, claims []*jobqueue.Claim) []*job {
+	ttl, now := p.lease.TTL, p.at
 	s.inHand.Add(int64(len(claims)))
 	f.r.claimed += int64(len(claims))
 	b := f.r.beater(s, ttl)
@@ -373,7 +420,11 @@ func (f *fetcher) inHand(s *store, ttl time.Duration, now time.Time, claims []*j
 			}
 			bytes += len(c.Params)
 			j := &h.jobs[i]
-			j.claim, j.hand, j.typ = c, h, typ
+			j.claim, j.hand, j.typ, j.place = c, h, typ, p.take(c.Name)
+			j.charged.Store(int64(j.place.Cost))
+			if c.Suspect() {
+				j.place = schedule.Place{Name: c.Name} // a worker is free for it
+			}
 			jobs = append(jobs, j)
 		}
 		observe(&typ.size, int64(bytes/(n-since)))

@@ -9,7 +9,6 @@ import (
 
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/aggregator"
-	"github.com/wikifarm/jobqueue/runner/schedule"
 )
 
 const (
@@ -32,28 +31,25 @@ type hints struct {
 
 	mu    sync.Mutex
 	told  map[jobqueue.Name]struct{} // queues that got work since, as stores and the aggregator say
-	vague map[*store]struct{}        // stores that got work and do not say where
+	vague map[*store]bool            // stores that got work and do not say where
 }
 
 // tell notes that queues got work or, without names, that a store did.
 func (h *hints) tell(s *store, names []jobqueue.Name) {
-	if h.aggregator == nil {
-		return
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.told == nil {
-		h.told, h.vague = map[jobqueue.Name]struct{}{}, map[*store]struct{}{}
+		h.told, h.vague = map[jobqueue.Name]struct{}{}, map[*store]bool{}
 	}
 	for _, n := range names {
 		h.told[n] = struct{}{}
 	}
 	if len(names) == 0 && s != nil {
-		h.vague[s] = struct{}{}
+		h.vague[s] = true
 	}
 }
 
-func (h *hints) take() (told map[jobqueue.Name]struct{}, vague map[*store]struct{}) {
+func (h *hints) take() (told map[jobqueue.Name]struct{}, vague map[*store]bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	told, vague = h.told, h.vague
@@ -67,32 +63,18 @@ func (f *fetcher) hint(now time.Time) bool {
 	if h.aggregator == nil || f.r.readOnly != nil || now.Before(h.retryAt) {
 		return false
 	}
-	told, vague := h.take()
-	known := slices.ContainsFunc(f.r.stores, func(s *store) bool { return len(s.ready) > 0 })
-	domains, names := f.wanted()
-	if (!known || now.Sub(h.read) > readyTime) && !f.readHints(domains) {
-		return false
-	}
-	for s := range vague {
-		f.ask(s, domains, names)
-	}
-	for n := range told {
-		s := f.storeOf(n.Type)
-		if _, found := slices.BinarySearchFunc(s.ready, n, schedule.Compare); !found && f.serves(domains, n) {
-			s.ready = append(s.ready, n)
-			slices.SortFunc(s.ready, schedule.Compare)
-		}
-	}
-	return true
+	known := len(f.found()) > 0
+	f.wanted()
+	return known && now.Sub(h.read) <= readyTime || f.readHints()
 }
 
 // readHints fills the lists of all stores.
-func (f *fetcher) readHints(domains map[string]bool) bool {
+func (f *fetcher) readHints() bool {
 	h := &f.r.hints
 	ctx, cancel := context.WithTimeout(f.r.calls, hintTime)
 	defer cancel()
 	seen := map[jobqueue.Name]jobqueue.Backlog{}
-	lists := map[*store][]jobqueue.Name{}
+	lists := map[*store][]jobqueue.Backlog{}
 	foreign := map[*store]int{}
 	for q, err := range f.r.group.Hints(ctx, f.hintTypes()...) {
 		if err != nil {
@@ -100,18 +82,18 @@ func (f *fetcher) readHints(domains map[string]bool) bool {
 			return false
 		}
 		s := f.storeOf(q.Type)
-		if !f.serves(domains, q.Name) {
+		if !f.serves(q.Name) {
 			foreign[s]++
 			continue
 		}
 		seen[q.Name] = q
-		lists[s] = append(lists[s], q.Name)
+		lists[s] = append(lists[s], q)
 	}
 	f.heardHints(nil)
 	h.seen, h.read = seen, time.Now()
 	for _, s := range f.r.stores {
-		slices.SortFunc(lists[s], schedule.Compare)
-		s.ready, s.foreign, s.looked = lists[s], foreign[s], h.read
+		f.set(s, lists[s])
+		s.foreign, s.looked = foreign[s], h.read
 	}
 	return true
 }
@@ -134,8 +116,8 @@ func (f *fetcher) storeOf(typ string) *store {
 }
 
 // serves reports whether a queue is one of those to run.
-func (f *fetcher) serves(domains map[string]bool, n jobqueue.Name) bool {
-	return (len(domains) == 0 || domains[n.Domain]) && f.runs(n.Type)
+func (f *fetcher) serves(n jobqueue.Name) bool {
+	return (f.r.o.Domains == nil || f.domains[n.Domain]) && f.runs(n.Type)
 }
 
 // heardHints notes how the aggregator answered.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/runner/schedule"
 )
 
 // The states of a job in hand. Whoever moves a job out of waiting or running,
@@ -33,6 +34,8 @@ type job struct {
 	early   chan bool // at most once: whether the early settlement is confirmed
 	started time.Time
 	took    time.Duration // 0 if it did not run
+	place   schedule.Place
+	charged atomic.Int64 // what its domain was charged for it so far, in nanoseconds
 	snoozed bool
 	fault   bool // its handler is at fault
 	state   atomic.Uint32
@@ -43,6 +46,7 @@ type job struct {
 type jobType struct {
 	name   string
 	policy jobqueue.Policy
+	store  *store
 	gate   *gate        // nil: not throttled
 	rest   rest         // while the handler is at fault
 	each   atomic.Int64 // how long a run takes, in nanoseconds; 0 is not known

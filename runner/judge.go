@@ -89,6 +89,7 @@ func (r *run) conclude(box int, j *job) {
 	switch {
 	case j.early != nil:
 		observe(&j.typ.each, int64(j.took))
+		r.spent(j)
 		r.tally.add(func(c *Counts) {
 			if j.outcome.Do == jobqueue.ActionDone {
 				c.Done++
@@ -99,6 +100,7 @@ func (r *run) conclude(box int, j *job) {
 		r.wake()
 	case j.outcome.Do == 0:
 		r.tally.add(func(c *Counts) { c.Lost++ })
+		r.spent(j)
 		j.hand.letGo(1)
 		s.drop(1)
 	default:

@@ -1,21 +1,18 @@
 package runner
 
 import (
-	"slices"
 	"time"
 
 	"github.com/wikifarm/jobqueue"
-	"github.com/wikifarm/jobqueue/runner/schedule"
 )
 
 // A look is what is ready and may be run.
 type look struct {
-	queues    []jobqueue.Name
-	stores    []*store // of each queue
-	throttled bool     // some types were left out because they must wait
-	faulty    bool     // some types were left out because their handlers are at fault
-	hope      bool     // and one of these worked a moment ago
-	vain      int      // queues that were found and cannot be run
+	ready     int  // queues
+	throttled bool // some types were left out because they must wait
+	faulty    bool // some types were left out because their handlers are at fault
+	hope      bool // and one of these worked a moment ago
+	vain      int  // queues that were found and cannot be run
 	took      time.Duration
 }
 
@@ -23,58 +20,93 @@ type look struct {
 func (f *fetcher) look() (l look) {
 	now := time.Now()
 	f.looked = now
-	var domains map[string]bool
-	var names []jobqueue.Name
-	broken := 0 // queues whose handler is not known to work
+	told, vague := f.r.hints.take()
 	hinted := f.hint(now)
+	var names []jobqueue.Name
+	wanted, asked := false, map[*store]bool{}
+	found := f.found()
 	for _, s := range f.r.stores {
-		if s.again != nil || s.err != nil && now.Before(s.retryAt) || s.settler.failing() || s.inHand.Load() >= maxInHand {
+		if s.closed(now) {
 			continue
 		}
-		if !hinted && (len(s.ready) == 0 || now.Sub(s.looked) > readyTime) {
-			if domains == nil {
-				domains, names = f.wanted()
+		if !hinted && (found[s] == 0 || now.Sub(s.looked) > readyTime) || vague[s] {
+			if !wanted {
+				wanted, names = true, f.wanted()
 			}
-			f.ask(s, domains, names)
+			f.ask(s, names)
+			asked[s] = true
 		}
 		l.vain += s.foreign
-		for _, n := range s.ready {
-			t := f.jobType(s, n.Type)
-			trouble, alone, hope := t.rest.state(now)
-			if alone {
-				l.faulty, l.hope = true, l.hope || hope
-				l.vain++
-				continue
-			}
-			if !t.gate.closedUntil(now).IsZero() {
-				l.throttled = true
-				l.vain++
-				continue
-			}
-			if trouble && !hope {
-				broken++
-			}
-			l.queues = append(l.queues, n)
-			l.stores = append(l.stores, s)
-		}
 	}
-	if broken > 0 && broken == len(l.queues) && !l.hope && !f.r.o.Wait && f.r.pool.load().busy == 0 {
+	f.learn(now, told, asked)
+	broken := 0 // queues whose handler is not known to work
+	for typ, n := range f.dealer.Ready() {
+		t := f.types[typ]
+		if t.store.closed(now) {
+			continue
+		}
+		trouble, alone, hope := t.rest.state(now)
+		switch {
+		case alone:
+			l.faulty, l.hope = true, l.hope || hope
+			l.vain += n
+			continue
+		case !t.gate.closedUntil(now).IsZero():
+			l.throttled = true
+			l.vain += n
+			continue
+		case trouble && !hope:
+			broken += n
+		}
+		l.ready += n
+	}
+	if broken > 0 && broken == l.ready && !l.hope && !f.r.o.Wait && f.r.pool.load().busy == 0 {
 		// Nothing else is left: whether the run ends must not depend on how long it took to get here.
-		l.queues, l.stores, l.faulty = nil, nil, true
+		l.ready, l.faulty = 0, true
 	}
 	l.took = time.Since(now)
 	return l
 }
 
+// found returns how many queues of each store are known to be ready.
+func (f *fetcher) found() map[*store]int {
+	found := map[*store]int{}
+	for typ, n := range f.dealer.Ready() {
+		found[f.types[typ].store] += n
+	}
+	return found
+}
+
+// learn notes queues that are said to have got work, of stores that were not asked since. It
+// reports whether there are any.
+func (f *fetcher) learn(now time.Time, told map[jobqueue.Name]struct{}, asked map[*store]bool) (any bool) {
+	for n := range told {
+		if s := f.storeOf(n.Type); f.serves(n) && !asked[s] {
+			f.jobType(s, n.Type)
+			f.dealer.Add(now, s.index, n)
+			any = true
+		}
+	}
+	return any
+}
+
+// set replaces what is known to be ready in a store.
+func (f *fetcher) set(s *store, ready []jobqueue.Backlog) {
+	for i := range ready {
+		f.jobType(s, ready[i].Type)
+	}
+	f.dealer.Replace(time.Now(), s.index, ready)
+}
+
 // manyNames is up to how many names a store is asked about one by one.
 const manyNames = 1000
 
-// wanted returns the domains to serve, empty for all, and all names if these are known and few.
-func (f *fetcher) wanted() (map[string]bool, []jobqueue.Name) {
-	domains := map[string]bool{}
+// wanted finds out which domains to serve, and returns all names if these are known and few.
+func (f *fetcher) wanted() []jobqueue.Name {
 	if f.r.o.Domains == nil {
-		return domains, nil
+		return nil
 	}
+	domains := map[string]bool{}
 	types := f.r.o.Types
 	// No type has an empty name; only a fallback takes it.
 	if len(types) == 0 && !f.r.reg.Has("") {
@@ -87,38 +119,36 @@ func (f *fetcher) wanted() (map[string]bool, []jobqueue.Name) {
 			names = append(names, jobqueue.Name{Domain: d, Type: t})
 		}
 	}
-	if len(domains) == 0 {
-		domains[""] = true // no domain at all is not every domain
+	f.domains = domains
+	if len(names) > manyNames || len(names) == 0 {
+		return nil
 	}
-	if len(names) > manyNames {
-		names = nil
-	}
-	return domains, names
+	return names
 }
 
 // ask asks one store which of the wanted queues are ready.
-func (f *fetcher) ask(s *store, domains map[string]bool, names []jobqueue.Name) {
+func (f *fetcher) ask(s *store, names []jobqueue.Name) {
 	if f.r.readOnly != nil {
 		s.heard(f.r.readOnly)
 		return
 	}
 	ctx, cancel := s.call()
 	defer cancel()
-	var ready []jobqueue.Name
+	var ready []jobqueue.Backlog
 	s.foreign = 0
 	for b, err := range s.group.Ready(ctx, names...) {
 		if err != nil {
 			s.heard(err)
 			return
 		}
-		if f.serves(domains, b.Name) && f.r.group.Backend(b.Type) == s.backend {
-			ready = append(ready, b.Name)
+		if f.serves(b.Name) && f.r.group.Backend(b.Type) == s.backend {
+			ready = append(ready, b)
 		} else {
 			s.foreign++
 		}
 	}
-	slices.SortFunc(ready, schedule.Compare)
-	s.ready, s.looked = ready, time.Now()
+	f.set(s, ready)
+	s.looked = time.Now()
 	if s.err == nil || len(ready) == 0 {
 		s.heard(nil)
 	}
@@ -129,8 +159,7 @@ func (f *fetcher) ask(s *store, domains map[string]bool, names []jobqueue.Name) 
 func (f *fetcher) hopeless() error {
 	for _, s := range f.r.stores {
 		if s.settler.refuses.Swap(false) {
-			domains, names := f.wanted()
-			f.ask(s, domains, names)
+			f.ask(s, f.wanted())
 		}
 		if !final(s.err) {
 			return nil
@@ -141,6 +170,9 @@ func (f *fetcher) hopeless() error {
 
 // runs reports whether jobs of a type are to be run.
 func (f *fetcher) runs(typ string) bool {
+	if len(f.limits.groups) > 0 && f.limits.group(typ) < 0 {
+		return false
+	}
 	if f.asked != nil {
 		return f.asked[typ] && f.r.reg.Has(typ)
 	}
@@ -154,7 +186,7 @@ const minLease = time.Second
 func (f *fetcher) jobType(s *store, typ string) *jobType {
 	t := f.types[typ]
 	if t == nil {
-		t = &jobType{name: typ, policy: s.group.Policy(typ)}
+		t = &jobType{name: typ, store: s, policy: s.group.Policy(typ)}
 		t.policy.Lease = max(t.policy.Lease, minLease)
 		if t.policy.Rate > 0 && !f.r.o.NoThrottle {
 			t.gate = &gate{rate: t.policy.Rate, key: rateKey(typ, t.policy.Rate)}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/runner/schedule"
 )
 
 // Options say what to run and when to stop. The zero Options runs every
@@ -23,8 +24,25 @@ type Options struct {
 	// is ready, so it should be quick. Without it all are served; if it returns none, none are.
 	Domains func() []string
 
-	// Workers is how many jobs run at once. Default four for each CPU that Go may use.
+	// Workers is how many jobs run at once. Default all that Groups have together or,
+	// without any, four for each CPU that Go may use.
 	Workers int
+
+	// Plan says how classes of types and domains share the workers. The zero Plan
+	// treats them all alike.
+	Plan schedule.Plan
+
+	// Groups are types with workers of their own. A type runs with those of the first group that covers
+	// it, and not at all if none does. What a group lists as low is in a class of its own, the
+	// least urgent one; the others get nine tenths of the group's workers if they need them.
+	Groups []schedule.Group
+
+	// Reserved says how many workers are kept for jobs of each class, the most urgent first. More urgent
+	// ones may have them too. At least one worker is for all.
+	Reserved []int
+
+	// Caps bound how many jobs of some types and domains run at once in the whole farm.
+	Caps Caps
 
 	// MaxJobs is after how many runs to stop. 0 means no limit.
 	MaxJobs int
@@ -102,6 +120,11 @@ func (o *Options) withDefaults() Options {
 	var c Options
 	if o != nil {
 		c = *o
+	}
+	for _, g := range c.Groups {
+		if o.Workers <= 0 {
+			c.Workers += max(g.Workers, 0)
+		}
 	}
 	if c.Workers <= 0 {
 		c.Workers = 4 * runtime.GOMAXPROCS(0)

@@ -3,6 +3,8 @@ package runner
 import (
 	"context"
 	"time"
+
+	"github.com/wikifarm/jobqueue/runner/schedule"
 )
 
 // How much may wait in the buffer, beyond one job for each free worker.
@@ -18,7 +20,11 @@ type room struct {
 	free  int           // for workers that have nothing to do
 	ahead int           // beyond that, into the buffer
 	work  time.Duration // how long these may take one worker
-	limit int           // both together
+	limit int           // all together
+
+	// What goes before others that wait in the buffer may be claimed in addition.
+	over     int
+	overWork time.Duration
 }
 
 func (r room) none() bool { return r.limit <= 0 || r.free+r.ahead <= 0 }
@@ -43,13 +49,16 @@ func (f *fetcher) room() room {
 		return room{}
 	}
 	if !f.careful && suspects == 0 && f.r.ran.Load() >= f.resume {
+		r.over = 2*maxBuffer - buffered
+		r.overWork = 2*maxAhead*time.Duration(f.r.o.Workers) - l.work
 		r.ahead = maxBuffer - buffered
 		r.work = maxAhead*time.Duration(f.r.o.Workers) - l.work
 		// Refilling a buffer that is more than half full would mean many small claims.
 		if r.free == 0 && (r.ahead < maxBuffer/2 || r.work < maxAhead*time.Duration(f.r.o.Workers)/2) {
-			return room{}
+			r.ahead = 0
+		} else {
+			r.ahead += f.taken(l)
 		}
-		r.ahead += f.taken(l)
 	}
 	if f.lonely {
 		r.limit = 1
@@ -73,45 +82,104 @@ func (f *fetcher) unstall() {
 }
 
 // deal shares the room over the queues that are ready.
-func (f *fetcher) deal(l look, r room) []int {
+func (f *fetcher) deal(r room) []schedule.Place {
 	now := time.Now()
+	f.account(now)
+	f.dealt, f.refused = now, false
 	gates := map[*gate]int{} // how many jobs each may still let through
 	probes := map[*jobType]bool{}
 	bytes := int64(maxBytes)
-	admit := func(i int) bool {
-		t := f.types[l.queues[i].Type]
-		probe := t.rest.trouble.Load()
-		if probe && (probes[t] || r.free == 0) {
-			return false
+	buffer := f.r.pool.queued()
+	due := f.r.o.Workers - buffer.slow
+	mine := f.r.caps.mine()
+	f.limits.count(f.r)
+	admit := func(p schedule.Place) schedule.Answer {
+		t := f.types[p.Type]
+		trouble, alone, _ := t.rest.state(now)
+		if alone || t.store.closed(now) || trouble && (probes[t] || r.free == 0) {
+			return schedule.NoType
+		}
+		if !f.limits.room(p.Type) {
+			return schedule.NoType
+		}
+		if answer := f.r.caps.room(p.Name, mine); answer != schedule.Admit {
+			return answer
 		}
 		if t.gate != nil {
 			n, ok := gates[t.gate]
 			if !ok {
 				n = t.gate.room(now)
 			}
-			if n == 0 {
-				return false
+			if n == 0 || !t.gate.closedUntil(now).IsZero() {
+				return schedule.NoType
 			}
 			gates[t.gate] = n - 1
 		}
 		if r.free > 0 {
-			if probe {
+			if trouble {
 				probes[t] = true
 			}
 			r.free--
-			return true
+			return schedule.Admit
 		}
-		// Only what is known to be quick is claimed before a worker is free.
+		// Only what is known to be quick waits in the buffer; other jobs are claimed when they are
+		// the next to get a worker.
 		each, size := time.Duration(t.each.Load()), t.size.Load()
-		if each == 0 || each > maxAhead || each > r.work || size > bytes || r.ahead <= 0 {
-			return false
+		answer := schedule.NoRoom
+		if each > 0 && each <= maxAhead && p.Cost > maxAhead {
+			answer = schedule.NoDomain
 		}
-		r.ahead--
-		r.work -= each
+		each = max(each, p.Cost)
+		quick := t.each.Load() > 0 && each <= maxAhead && size <= bytes
+		switch {
+		case quick && r.ahead > 0 && each <= r.work:
+			r.ahead--
+			r.work -= each
+		case !buffer.any || !p.Before(buffer.last):
+			return answer // it would not go before others
+		case f.r.pool.has(f.r.o.Workers, p):
+			f.refused = f.refused || !quick
+			return answer
+		case quick && r.over > 0 && each <= r.overWork:
+			r.over--
+			r.overWork -= each
+		case !buffer.first.Before(p) && r.over > 0 && due > 0:
+			due--
+		default:
+			f.refused = true
+			return answer
+		}
 		bytes -= size
-		return true
+		return schedule.Admit
 	}
-	return f.dealer.Deal(l.queues, r.limit, admit)
+	return f.dealer.Deal(now, r.limit, func(p schedule.Place) schedule.Answer {
+		answer := admit(p)
+		if answer == schedule.Admit {
+			f.limits.add(p.Name)
+			mine.add(p.Name, &f.r.o.Caps)
+		}
+		return answer
+	})
+}
+
+// overtake claims what has become ready since and goes before what is in the buffer, though there
+// is no room. It reports whether there was anything.
+func (f *fetcher) overtake(ctx context.Context, r room) bool {
+	now := time.Now()
+	told, vague := f.r.hints.take()
+	asked := map[*store]bool{}
+	for s := range vague {
+		if now.Sub(s.looked) > readyTime && !s.closed(now) {
+			f.ask(s, f.wanted())
+			asked[s] = true
+		}
+	}
+	news := f.learn(now, told, asked) || len(asked) > 0 || f.refused && now.Sub(f.dealt) >= quickLook
+	if !news || r.over <= 0 || r.limit <= 0 {
+		return false
+	}
+	_, kept := f.claim(ctx, r)
+	return kept > 0
 }
 
 // accept hands claimed jobs to the workers, and returns how many. What may have

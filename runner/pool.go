@@ -1,9 +1,13 @@
 package runner
 
 import (
+	"iter"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/wikifarm/jobqueue/runner/schedule"
 )
 
 // A batch is jobs in the buffer, which all workers draw from at once.
@@ -12,6 +16,8 @@ type batch struct {
 	each time.Duration // how long each is expected to run; 0 is not known
 	put  time.Time
 	next atomic.Int64 // the first that is not taken; may pass the end
+	seen int          // of those taken by workers, how many begun has seen
+	end  int          // how many workers can take
 }
 
 func (b *batch) take() *job {
@@ -31,6 +37,7 @@ type pool struct {
 	mu     sync.Mutex
 	filled sync.Cond
 	queue  []*batch
+	spent  []*batch // those that all jobs were taken of, until begun has seen them
 	closed bool
 	alive  int // workers that have not ended
 	idle   int // of these, such as wait for a job
@@ -43,23 +50,138 @@ func newPool(workers int, wake func()) *pool {
 	return p
 }
 
-// put adds jobs to the end of the buffer.
+// put adds jobs to the buffer, where those with better rights go before others.
 func (p *pool) put(jobs []*job) {
 	if len(jobs) == 0 {
 		return
 	}
-	b := &batch{jobs: jobs, put: time.Now()}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if schedule.Sorted(p.waiting(jobs)) {
+		p.push(jobs, now)
+	} else {
+		rest, since := p.empty()
+		fresh := make(map[*job]bool, len(jobs))
+		for _, j := range jobs {
+			fresh[j] = true
+		}
+		all := append(rest, jobs...)
+		schedule.Sort(all, (*job).placed)
+		// Those that others go before begin to wait anew: the buffer is not stuck.
+		first := slices.IndexFunc(all, func(j *job) bool { return fresh[j] })
+		p.push(all[:first:first], since)
+		p.push(all[first:], now)
+	}
+	for range min(len(jobs), p.idle) {
+		p.filled.Signal()
+	}
+}
+
+// push adds a batch to the end.
+func (p *pool) push(jobs []*job, put time.Time) {
+	if len(jobs) == 0 {
+		return
+	}
 	var sum int64
 	for _, j := range jobs {
 		sum += j.typ.each.Load()
 	}
-	b.each = time.Duration(sum / int64(len(jobs)))
+	each := time.Duration(sum / int64(len(jobs)))
+	p.queue = append(p.queue, &batch{jobs: jobs, each: each, put: put, end: len(jobs)})
+}
+
+func (j *job) placed() schedule.Place { return j.place }
+
+// waiting yields the places of the jobs in the buffer, and of more behind them.
+func (p *pool) waiting(more []*job) iter.Seq[schedule.Place] {
+	return func(yield func(schedule.Place) bool) {
+		for _, b := range p.queue {
+			for _, j := range b.jobs[min(int(b.next.Load()), len(b.jobs)):] {
+				if !yield(j.place) {
+					return
+				}
+			}
+		}
+		for _, j := range more {
+			if !yield(j.place) {
+				return
+			}
+		}
+	}
+}
+
+// empty takes everything out of the buffer, and returns since when the first of it waited.
+func (p *pool) empty() (jobs []*job, since time.Time) {
+	for _, b := range p.queue {
+		from := min(b.next.Swap(int64(len(b.jobs))), int64(len(b.jobs)))
+		if rest := b.jobs[from:]; len(rest) > 0 {
+			if jobs == nil {
+				since = b.put
+			}
+			jobs = append(jobs, rest...)
+		}
+		b.end = int(from)
+		p.spent = append(p.spent, b)
+	}
+	p.queue = nil
+	return jobs, since
+}
+
+// A queue is what waits in the buffer.
+type queued struct {
+	any         bool
+	first, last schedule.Place
+	slow        int // jobs that are not known to be quick
+}
+
+func (p *pool) queued() (q queued) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.queue = append(p.queue, b)
-	for range min(len(jobs), p.idle) {
-		p.filled.Signal()
+	for _, b := range p.queue {
+		for _, j := range b.jobs[min(int(b.next.Load()), len(b.jobs)):] {
+			if !q.any {
+				q.any, q.first = true, j.place
+			}
+			q.last = j.place
+			if !j.quick() {
+				q.slow++
+			}
+		}
 	}
+	return q
+}
+
+// has reports whether the buffer has n jobs of the domain of a place, in its class.
+func (p *pool) has(n int, place schedule.Place) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for other := range p.waiting(nil) {
+		if other.Beside(place) {
+			n--
+		}
+	}
+	return n <= 0
+}
+
+// quick reports whether a job is known to be over soon, so that it may wait in the buffer.
+func (j *job) quick() bool {
+	each := time.Duration(j.typ.each.Load())
+	return each > 0 && max(each, j.place.Cost) <= maxAhead
+}
+
+// begun calls f for the jobs that workers have taken since the last call.
+func (p *pool) begun(f func(*job)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, list := range [][]*batch{p.spent, p.queue} {
+		for _, b := range list {
+			for to := min(int(b.next.Load()), b.end); b.seen < to; b.seen++ {
+				f(b.jobs[b.seen])
+			}
+		}
+	}
+	p.spent = nil
 }
 
 // take returns a job and the batch it is from, once there is one, or nil after close.
@@ -71,6 +193,7 @@ func (p *pool) take() (*job, *batch) {
 			if j := p.queue[0].take(); j != nil {
 				return j, p.queue[0]
 			}
+			p.spent = append(p.spent, p.queue[0])
 			p.queue = p.queue[1:]
 		}
 		if p.closed {
@@ -84,15 +207,10 @@ func (p *pool) take() (*job, *batch) {
 }
 
 // drain takes everything out of the buffer.
-func (p *pool) drain() (jobs []*job) {
+func (p *pool) drain() []*job {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, b := range p.queue {
-		for j := b.take(); j != nil; j = b.take() {
-			jobs = append(jobs, j)
-		}
-	}
-	p.queue = nil
+	jobs, _ := p.empty()
 	return jobs
 }
 

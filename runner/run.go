@@ -63,6 +63,8 @@ type run struct {
 	memory  *memory
 	tally   tally
 	hints   hints
+	used    uses
+	caps    *caps
 	resting sync.Map // types whose handler is at fault, and why
 
 	base    context.Context          // of jobs: the values of Run's context, never done
@@ -96,7 +98,9 @@ func newRun(g *jobqueue.Group, reg *jobqueue.Registry, o *Options) *run {
 		r.hints.aggregator = g.Aggregator
 	}
 	for _, b := range g.Backends() {
-		r.stores = append(r.stores, newStore(r, b, routes))
+		s := newStore(r, b, routes)
+		s.index = len(r.stores)
+		r.stores = append(r.stores, s)
 	}
 	r.pool = newPool(r.o.Workers, r.wake)
 	r.workers = make([]*worker, r.o.Workers)
@@ -105,6 +109,7 @@ func newRun(g *jobqueue.Group, reg *jobqueue.Registry, o *Options) *run {
 	}
 	r.watch = &watch{r: r, wake: make(chan struct{}, 1)}
 	r.memory = &memory{limit: uint64(max(r.o.MemoryLimit, 0))}
+	r.caps = newCaps(r)
 	r.fetcher = newFetcher(r)
 	if r.o.Domains != nil {
 		r.serve()
@@ -163,6 +168,7 @@ func (r *run) start(abort func()) {
 	})
 	r.background.Go(func() { r.watch.run(r.bg) })
 	r.background.Go(func() { r.announce(r.bg) })
+	r.background.Go(func() { r.caps.keep(r.bg) })
 	for _, s := range r.stores {
 		go s.settler.run()
 		r.background.Go(func() { s.maintain(r.bg) })

@@ -317,16 +317,16 @@ func (t *settler) unsettled(jobs []*job) {
 func (t *settler) release(jobs []*job) {
 	for i := 0; i < len(jobs); {
 		j, from := jobs[i], i
-		ran, took := int64(0), time.Duration(0)
-		for ; i < len(jobs) && jobs[i].hand == j.hand && jobs[i].typ == j.typ; i++ {
-			if jobs[i].took > 0 {
-				ran++
-				took += jobs[i].took
+		var u use
+		for ; i < len(jobs) && jobs[i].hand == j.hand && jobs[i].claim.Name == j.claim.Name; i++ {
+			if jobs[i].early == nil { // else it runs only now
+				u.add(jobs[i])
 			}
 		}
-		if ran > 0 {
-			observe(&j.typ.each, int64(took)/ran)
+		if u.runs > 0 {
+			observe(&j.typ.each, int64(u.took)/int64(u.runs))
 		}
+		t.s.r.used.add(u)
 		j.hand.letGo(i - from)
 	}
 	t.s.drop(len(jobs))

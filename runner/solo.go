@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/runner/schedule"
 )
 
 const (
@@ -100,7 +101,11 @@ func (f *fetcher) attend(ctx context.Context) {
 		if !f.due(o) {
 			return
 		}
-		f.pop(ctx, s, o.hand.beater.ttl, []jobqueue.Want{{Name: o.claim.Name, Max: 1, ID: o.claim.ID}})
+		if _, refused := f.r.caps.admit(f.r.calls, []schedule.Place{{Name: o.claim.Name}}); len(refused) > 0 {
+			f.solo = nil
+			return
+		}
+		f.pop(ctx, s, o.hand.beater.ttl, &pop{wants: []jobqueue.Want{{Name: o.claim.Name, Max: 1, ID: o.claim.ID}}})
 		if !o.begun {
 			f.solo = nil // somebody else has it, or the answer was lost
 		}

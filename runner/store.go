@@ -20,14 +20,14 @@ const (
 // answers, so that one backend in trouble leaves the others alone.
 type store struct {
 	r       *run
+	index   int // among the stores of the run
 	backend jobqueue.Backend
 	group   *jobqueue.Group // routes everything to the backend
 	settler *settler
 	beaters map[time.Duration]*beater // by lease; the fetcher's
 	inHand  atomic.Int64              // claims that are not settled
 
-	// The fetcher's own: what was ready when, and how the store answered.
-	ready    []jobqueue.Name
+	// The fetcher's own: when it said what is ready, and how it answered.
 	foreign  int // queues that were ready, but not for this run
 	looked   time.Time
 	answered time.Time // zero: never
@@ -70,6 +70,11 @@ func newStore(r *run, b jobqueue.Backend, routes jobqueue.Routes) *store {
 	return s
 }
 
+// closed reports whether nothing is claimed from the store at the moment.
+func (s *store) closed(now time.Time) bool {
+	return s.again != nil || s.err != nil && now.Before(s.retryAt) || s.settler.failing() || s.inHand.Load() >= maxInHand
+}
+
 // call returns a context for one call of the fetcher.
 func (s *store) call() (context.Context, context.CancelFunc) {
 	d := callTime
@@ -94,7 +99,8 @@ func (s *store) heard(err error) {
 	s.err = err
 	s.retryAt = time.Now().Add(backoff(s.failures))
 	s.failures++
-	s.ready, s.looked = nil, time.Time{}
+	s.r.fetcher.set(s, nil)
+	s.looked = time.Time{}
 }
 
 // backoff returns how long to wait after the n'th failure in a row, the first being 0.

@@ -148,6 +148,7 @@ func (w *worker) settleFirst(j *job) bool {
 	if !ok {
 		j.state.Store(dropped)
 		w.r.unrun.Add(1)
+		w.r.spent(j)
 		return false
 	}
 	j.started = time.Now()

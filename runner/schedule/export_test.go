@@ -1,8 +1,8 @@
 package schedule
 
 // Known returns how many domains are known, counting those with work in several classes several times.
-func (s *Sharer) Known() (n int) {
-	for _, c := range s.classes {
+func (d *Dealer) Known() (n int) {
+	for _, c := range d.classes {
 		n += len(c.flows)
 	}
 	return n

@@ -12,7 +12,8 @@ type class struct {
 	index int
 	share float64
 	tag   float64
-	now   float64 // the start of the last place of the class that a worker has begun with
+	now   float64 // the start of the place of the class that a worker has begun with last
+	top   float64 // the latest such start
 	flows map[string]*flow
 	types []*typ
 	ready int // queues
@@ -52,6 +53,7 @@ type typ struct {
 	heap   []*queue
 	each   float64
 	closed bool // gets no more places in this deal
+	shut   bool // could not get any in the last one
 }
 
 func (a *queue) before(b *queue) bool { return a.flow.before(b.flow) }
@@ -129,6 +131,17 @@ func (f *flow) move(d float64) {
 	for _, q := range f.ready {
 		q.typ.fix(q)
 	}
+}
+
+// least returns the tag with which a flow begins that gets work: none that competes with it has less.
+func (c *class) least() float64 {
+	least := c.now
+	for _, t := range c.types {
+		if !t.shut && len(t.heap) > 0 {
+			least = min(least, t.heap[0].flow.tag)
+		}
+	}
+	return max(least, c.top-credit)
 }
 
 // next returns the flow of the class that is to be served next; nil if there is none.

@@ -169,14 +169,14 @@ func (r *ring) took(_ time.Duration, q *queue) {
 
 // fair is runners that each share out their workers by themselves.
 type fair struct {
-	sharers []*schedule.Sharer
+	dealers []*schedule.Dealer
 	queues  map[jobqueue.Name]*queue
 }
 
 func newFair(o *Options) *fair {
 	f := &fair{queues: map[jobqueue.Name]*queue{}}
 	for i := range o.Runners {
-		f.sharers = append(f.sharers, schedule.NewSharer(o.Seed+uint64(i), o.Plan))
+		f.dealers = append(f.dealers, schedule.New(o.Seed+uint64(i), o.Plan))
 	}
 	return f
 }
@@ -185,15 +185,15 @@ func instant(now time.Duration) time.Time { return time.Unix(0, 0).UTC().Add(now
 
 func (f *fair) add(now time.Duration, q *queue) {
 	f.queues[q.Name] = q
-	for _, s := range f.sharers {
+	for _, s := range f.dealers {
 		s.Add(instant(now), 0, q.Name)
 	}
 }
 
-func admit(jobqueue.Name, time.Duration) schedule.Answer { return schedule.Admit }
+func admit(schedule.Place) schedule.Answer { return schedule.Admit }
 
 func (f *fair) next(now time.Duration, runner int) *queue {
-	s := f.sharers[runner]
+	s := f.dealers[runner]
 	for {
 		places := s.Deal(instant(now), 1, admit)
 		if len(places) == 0 {
@@ -214,11 +214,11 @@ func (f *fair) next(now time.Duration, runner int) *queue {
 func (f *fair) took(time.Duration, *queue) {}
 
 func (f *fair) charge(now time.Duration, r *running, more time.Duration) {
-	f.sharers[r.runner].Charge(instant(now), r.job.Name, more)
+	f.dealers[r.runner].Charge(instant(now), r.job.Name, more)
 }
 
 func (f *fair) ended(now time.Duration, r *running) {
-	f.sharers[r.runner].Learn(instant(now), r.job.Name, r.job.Run)
+	f.dealers[r.runner].Learn(instant(now), r.job.Name, r.job.Run)
 }
 
 // look is what runners do now and then: they ask what is ready.
@@ -229,7 +229,7 @@ func (f *fair) look(now time.Duration, all []*queue) {
 			ready = append(ready, jobqueue.Backlog{Name: q.Name, Age: now - q.jobs[0].At})
 		}
 	}
-	for _, s := range f.sharers {
+	for _, s := range f.dealers {
 		s.Replace(instant(now), 0, slices.Clone(ready))
 	}
 }

@@ -200,7 +200,7 @@ func (s *simulation) waited(d *domain, j Job, started bool) {
 func (s *simulation) end(r *running) {
 	s.use(r)
 	s.free[r.runner]++
-	s.picker.charge(s.now, r, r.job.Run-r.charged)
+	s.picker.charge(s.now, r, max(r.job.Run, schedule.MinCost)-r.charged)
 	s.picker.ended(s.now, r)
 }
 

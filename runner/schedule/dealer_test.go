@@ -18,16 +18,16 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 func name(domain, typ string) jobqueue.Name { return jobqueue.Name{Domain: domain, Type: typ} }
 
 // ready says that queues have just become ready; the argument is domain, type, domain, type, …
-func ready(s *schedule.Sharer, pairs ...string) {
+func ready(s *schedule.Dealer, pairs ...string) {
 	for i := 0; i < len(pairs); i += 2 {
 		s.Add(start, 0, name(pairs[i], pairs[i+1]))
 	}
 }
 
-func all(jobqueue.Name, time.Duration) schedule.Answer { return schedule.Admit }
+func all(schedule.Place) schedule.Answer { return schedule.Admit }
 
 // deal begins so many places one by one, each as soon as it is dealt, and counts them by a key.
-func deal(s *schedule.Sharer, n int, key func(jobqueue.Name) string, took func(jobqueue.Name) time.Duration) map[string]int {
+func deal(s *schedule.Dealer, n int, key func(jobqueue.Name) string, took func(jobqueue.Name) time.Duration) map[string]int {
 	got := map[string]int{}
 	for range n {
 		for _, p := range s.Deal(start, 1, all) {
@@ -54,7 +54,7 @@ func counts(places []schedule.Place) (n map[jobqueue.Name]int) {
 
 // A domain has no more of the places for having more types, and within it one type has no more than another.
 func TestDomainsThenTypes(t *testing.T) {
-	s := schedule.NewSharer(1, schedule.Plan{})
+	s := schedule.New(1, schedule.Plan{})
 	ready(s, "big", "a", "big", "b", "big", "c", "small", "a")
 	got := counts(s.Deal(start, 12, all))
 	want := map[jobqueue.Name]int{name("big", "a"): 2, name("big", "b"): 2, name("big", "c"): 2, name("small", "a"): 6}
@@ -65,7 +65,7 @@ func TestDomainsThenTypes(t *testing.T) {
 
 // Domains get as much time, not as many places, and weights multiply it.
 func TestTime(t *testing.T) {
-	s := schedule.NewSharer(1, schedule.Plan{Weight: func(domain string) float64 {
+	s := schedule.New(1, schedule.Plan{Weight: func(domain string) float64 {
 		return map[string]float64{"heavy": 3, "odd": -1}[domain]
 	}})
 	ready(s, "slow", "a", "quick", "a", "heavy", "a", "odd", "a")
@@ -82,7 +82,7 @@ func TestTime(t *testing.T) {
 
 // The type that has waited for longest goes first, and none hides another.
 func TestAge(t *testing.T) {
-	s := schedule.NewSharer(1, schedule.Plan{})
+	s := schedule.New(1, schedule.Plan{})
 	s.Replace(start, 0, []jobqueue.Backlog{
 		{Name: name("w", "new"), Age: time.Second}, {Name: name("w", "old"), Age: time.Hour}, {Name: name("w", "older"), Age: 2 * time.Hour},
 	})
@@ -112,7 +112,7 @@ func TestClasses(t *testing.T) {
 		{"c", map[string]int{"c": 1000}},
 		{"xc", map[string]int{"x": 500, "c": 500}}, // a class there is not is the nearest
 	} {
-		s := schedule.NewSharer(1, plan)
+		s := schedule.New(1, plan)
 		for _, typ := range test.types {
 			ready(s, fmt.Sprint("of-", typ), string(typ))
 			if typ == 'c' { // a class gets no more for having more domains
@@ -129,7 +129,7 @@ func TestClasses(t *testing.T) {
 			}
 		}
 	}
-	s := schedule.NewSharer(1, schedule.Plan{Shares: []float64{0, 1}, Class: func(string) int { return -7 }})
+	s := schedule.New(1, schedule.Plan{Shares: []float64{0, 1}, Class: func(string) int { return -7 }})
 	ready(s, "w", "t")
 	if got := s.Deal(start, 2, all); len(got) != 2 {
 		t.Errorf("a plan that makes no sense deals %v", got)
@@ -139,7 +139,7 @@ func TestClasses(t *testing.T) {
 // Who was without work begins with what is to be served next: at once, and not with what it might have had.
 func TestNewcomer(t *testing.T) {
 	plan := schedule.Plan{Shares: []float64{9, 1}, Class: func(typ string) int { return int(typ[0] - 'a') }}
-	s := schedule.NewSharer(1, plan)
+	s := schedule.New(1, plan)
 	for i := range 20 {
 		ready(s, fmt.Sprint("w", i), "b")
 	}
@@ -166,7 +166,7 @@ func TestNewcomer(t *testing.T) {
 
 // What takes longer than expected is paid for, and ten minutes later forgiven.
 func TestDebt(t *testing.T) {
-	s := schedule.NewSharer(1, schedule.Plan{})
+	s := schedule.New(1, schedule.Plan{})
 	ready(s, "owes", "a", "other", "a")
 	deal(s, 100, domainOf, quick)
 	s.Charge(start, name("owes", "a"), 50*time.Millisecond)
@@ -194,10 +194,10 @@ func TestDebt(t *testing.T) {
 
 // What is not admitted gets no place in this deal, and its turn in the next.
 func TestAdmit(t *testing.T) {
-	s := schedule.NewSharer(1, schedule.Plan{})
+	s := schedule.New(1, schedule.Plan{})
 	ready(s, "v", "a", "v", "b", "w", "a", "w", "b", "x", "a")
 	asked := 0
-	got := counts(s.Deal(start, 60, func(n jobqueue.Name, cost time.Duration) schedule.Answer {
+	got := counts(s.Deal(start, 60, func(n schedule.Place) schedule.Answer {
 		asked++
 		switch {
 		case n.Type == "a":
@@ -210,7 +210,7 @@ func TestAdmit(t *testing.T) {
 	if diff := cmp.Diff(map[jobqueue.Name]int{name("w", "b"): 60}, got); diff != "" || asked != 62 {
 		t.Errorf("asked %d times, want 62; places (-want +got):\n%s", asked, diff)
 	}
-	if got := s.Deal(start, 5, func(jobqueue.Name, time.Duration) schedule.Answer { return schedule.NoType }); got != nil {
+	if got := s.Deal(start, 5, func(schedule.Place) schedule.Answer { return schedule.NoType }); got != nil {
 		t.Errorf("nothing is admitted, and %v dealt", got)
 	}
 	if got := counts(s.Deal(start, 3, all)); got[name("w", "b")] > 0 || got[name("v", "a")]+got[name("v", "b")] == 0 || got[name("x", "a")] == 0 {
@@ -220,7 +220,7 @@ func TestAdmit(t *testing.T) {
 
 // Replace replaces what is ready of a source, and no other.
 func TestReplace(t *testing.T) {
-	s := schedule.NewSharer(1, schedule.Plan{})
+	s := schedule.New(1, schedule.Plan{})
 	s.Replace(start, 0, []jobqueue.Backlog{{Name: name("v", "a")}, {Name: name("w", "a")}, {Name: name("v", "a")}})
 	s.Replace(start, 1, []jobqueue.Backlog{{Name: name("v", "b")}})
 	s.Add(start, 0, name("x", "a"))
@@ -228,8 +228,12 @@ func TestReplace(t *testing.T) {
 	check := func(want ...jobqueue.Name) {
 		t.Helper()
 		got := counts(s.Deal(start, 60, all))
-		if len(got) != len(want) || s.Ready() != len(want) {
-			t.Errorf("%d ready, dealt to %v, want %v", s.Ready(), got, want)
+		n := 0
+		for _, queues := range s.Ready() {
+			n += queues
+		}
+		if len(got) != len(want) || n != len(want) {
+			t.Errorf("%d ready, dealt to %v, want %v", n, got, want)
 		}
 		for _, n := range want {
 			if got[n] == 0 {
@@ -252,13 +256,13 @@ func TestReplace(t *testing.T) {
 }
 
 // The same seed and calls give the same places, another seed others.
-func TestSharerSeed(t *testing.T) {
+func TestSeed(t *testing.T) {
 	deals := func(seed uint64) (all []jobqueue.Name) {
-		s := schedule.NewSharer(seed, schedule.Plan{})
+		s := schedule.New(seed, schedule.Plan{})
 		for i := range 20 {
 			ready(s, fmt.Sprint("w", i), "a")
 		}
-		for _, p := range s.Deal(start, 20, func(jobqueue.Name, time.Duration) schedule.Answer { return schedule.Admit }) {
+		for _, p := range s.Deal(start, 20, func(schedule.Place) schedule.Answer { return schedule.Admit }) {
 			all = append(all, p.Name)
 		}
 		return all
@@ -275,7 +279,7 @@ func TestSharerSeed(t *testing.T) {
 func TestComingAndGoing(t *testing.T) {
 	for seed := range uint64(5) {
 		rng := rand.New(rand.NewPCG(seed, 0))
-		s := schedule.NewSharer(seed, schedule.Plan{})
+		s := schedule.New(seed, schedule.Plan{})
 		ready(s, "always", "a")
 		waited := 0
 		for range 20_000 {
@@ -302,7 +306,7 @@ func TestComingAndGoing(t *testing.T) {
 
 // Domains without work are forgotten: those that owe nothing soon, the others after a while.
 func TestForget(t *testing.T) {
-	s := schedule.NewSharer(1, schedule.Plan{})
+	s := schedule.New(1, schedule.Plan{})
 	ready(s, "always", "a")
 	for i := range 100_000 {
 		n := name(fmt.Sprint("w", i), "a")
@@ -336,7 +340,7 @@ func TestForget(t *testing.T) {
 // Jobs begin in the order of the places; later ones with better rights go before earlier ones.
 func TestSort(t *testing.T) {
 	plan := schedule.Plan{Shares: []float64{9, 1}, Class: func(typ string) int { return int(typ[0] - 'a') }}
-	s := schedule.NewSharer(1, plan)
+	s := schedule.New(1, plan)
 	ready(s, "w", "b")
 	first := s.Deal(start, 1, all)
 	s.Begun(first[0])
@@ -374,8 +378,8 @@ func TestGroup(t *testing.T) {
 }
 
 // A deal of 1,000 places over 100,000 queues.
-func BenchmarkSharer(b *testing.B) {
-	s := schedule.NewSharer(1, schedule.Plan{})
+func BenchmarkDeal(b *testing.B) {
+	s := schedule.New(1, schedule.Plan{})
 	list := make([]jobqueue.Backlog, 100_000)
 	for i := range list {
 		list[i].Name = name(fmt.Sprint("wiki", i/3), fmt.Sprint("type", i%3))

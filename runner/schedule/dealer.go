@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -8,9 +9,11 @@ import (
 	"github.com/wikifarm/jobqueue"
 )
 
+// MinCost is what any place costs at least: claiming and settling take time too.
+const MinCost = 10 * time.Microsecond
+
 const (
 	newCost = 10 * time.Millisecond // of a place while nothing is known about the type
-	minCost = 10 * time.Microsecond // of any place: claiming and settling are no runs, but take time
 
 	// credit is how far a domain that got less than its share, as it was charged too much or could not be
 	// admitted, may lag behind, in milliseconds of virtual time.
@@ -21,7 +24,7 @@ const (
 	forgiven = 10 * time.Minute
 )
 
-// A Sharer shares places for jobs out over the queues that have work. Each place goes to the
+// A Dealer shares places for jobs out over the queues that have work. Each place goes to the
 // class whose turn it is, there to the domain, and there to the type that has waited for longest.
 //
 // Whose turn it is follows from what each has used, in milliseconds of runners: at once
@@ -29,15 +32,16 @@ const (
 // had no work begins with as much as those have that are to be served next:
 // it is served soon, and nothing is saved up.
 //
-// A Sharer is not safe for concurrent use. Its calls cost no more than the logarithm of
+// A Dealer is not safe for concurrent use. Its calls cost no more than the logarithm of
 // the number of ready queues for each place or queue they are about.
-type Sharer struct {
+type Dealer struct {
 	plan    Plan
 	rand    *rand.Rand
 	classes []*class
 	types   map[string]*typ
 	sources map[int][]*queue
-	now     float64 // as class.now, for the tags of the classes
+	now     float64 // as class.now and class.top, for the tags of the classes
+	top     float64
 	turn    uint64
 	round   uint64
 	idle    int // flows without work that were not yet looked through
@@ -57,13 +61,14 @@ type Answer int
 
 const (
 	Admit    Answer = iota
-	NoType          // no more of its type in this deal
+	NoRoom          // no more of its type in this deal
+	NoType          // nor for a while: domains that get work now need not wait for those that have jobs of it
 	NoDomain        // no more of its domain in this deal
 )
 
-// NewSharer returns a Sharer. The seed decides which of two domains with equal rights goes first.
-func NewSharer(seed uint64, p Plan) *Sharer {
-	return &Sharer{
+// New returns a Dealer. The seed decides which of two domains with equal rights goes first.
+func New(seed uint64, p Plan) *Dealer {
+	return &Dealer{
 		plan: p, rand: rand.New(rand.NewPCG(seed, seed)), classes: p.classes(),
 		types: map[string]*typ{}, sources: map[int][]*queue{},
 	}
@@ -71,80 +76,87 @@ func NewSharer(seed uint64, p Plan) *Sharer {
 
 // Replace says that of all queues of a source, such as a store, these are ready.
 // The queues of two sources should differ.
-func (s *Sharer) Replace(now time.Time, source int, ready []jobqueue.Backlog) {
-	s.round++
-	before := s.sources[source]
+func (d *Dealer) Replace(now time.Time, source int, ready []jobqueue.Backlog) {
+	d.round++
+	before := d.sources[source]
 	after := make([]*queue, 0, len(ready))
 	for _, b := range ready {
-		q := s.queue(now, b.Name)
-		if q.round == s.round {
+		q := d.queue(now, b.Name)
+		if q.round == d.round {
 			continue
 		}
-		q.round = s.round
-		s.add(q, now.Add(-b.Age))
+		q.round = d.round
+		d.add(q, now.Add(-b.Age))
 		if f := q.flow; now.Sub(f.served) > forgiven && f.tag > f.class.now {
-			f.move((f.class.now - f.tag) * f.weight)
+			f.move((f.class.least() - f.tag) * f.weight)
 		}
 		after = append(after, q)
 	}
 	for _, q := range before {
-		if q.round != s.round {
-			s.remove(q)
+		if q.round != d.round {
+			d.remove(q)
 		}
 	}
-	s.sources[source] = after
-	s.forget(now)
+	d.sources[source] = after
+	d.forget(now)
 }
 
 // Add says that a queue of a source has become ready.
-func (s *Sharer) Add(now time.Time, source int, n jobqueue.Name) {
-	q := s.queue(now, n)
+func (d *Dealer) Add(now time.Time, source int, n jobqueue.Name) {
+	q := d.queue(now, n)
 	if q.pos == notReady {
-		s.add(q, now)
-		s.sources[source] = append(s.sources[source], q)
+		d.add(q, now)
+		d.sources[source] = append(d.sources[source], q)
 	}
 }
 
 // Remove says that a queue has no work at the moment.
-func (s *Sharer) Remove(n jobqueue.Name) {
-	if q := s.find(n); q != nil {
-		s.remove(q)
+func (d *Dealer) Remove(n jobqueue.Name) {
+	if q := d.find(n); q != nil {
+		d.remove(q)
 	}
 }
 
-// Ready returns how many queues are ready.
-func (s *Sharer) Ready() (n int) {
-	for _, t := range s.types {
-		n += len(t.heap)
+// Ready returns how many queues of each type are ready.
+func (d *Dealer) Ready() iter.Seq2[string, int] {
+	return func(yield func(string, int) bool) {
+		for name, t := range d.types {
+			if n := len(t.heap); n > 0 && !yield(name, n) {
+				return
+			}
+		}
 	}
-	return n
 }
 
 // Deal gives out at most n places, in the order in which their jobs should begin. Before each it
 // asks admit. A queue may get more places than it has jobs.
-func (s *Sharer) Deal(now time.Time, n int, admit func(n jobqueue.Name, cost time.Duration) Answer) []Place {
+func (d *Dealer) Deal(now time.Time, n int, admit func(p Place) Answer) []Place {
 	var places []Place
-	var closed []*typ
 	var aside []*flow
+	for _, t := range d.types {
+		t.shut = false
+	}
 	for len(places) < n {
-		c, f := s.next()
+		c, f := d.next()
 		if f == nil {
 			break
 		}
 		q := f.next()
-		cost := q.cost()
-		switch admit(q.name, cost) {
-		case NoType:
+		p := d.place(c, q)
+		switch admit(p) {
+		case NoRoom:
 			q.typ.closed = true
-			closed = append(closed, q.typ)
+		case NoType:
+			q.typ.closed, q.typ.shut = true, true
 		case NoDomain:
 			f.withdraw()
 			aside = append(aside, f)
 		default:
-			places = append(places, s.place(now, c, q, cost))
+			d.give(now, q, p)
+			places = append(places, p)
 		}
 	}
-	for _, t := range closed {
+	for _, t := range d.types {
 		t.closed = false
 	}
 	for _, f := range aside {
@@ -154,8 +166,8 @@ func (s *Sharer) Deal(now time.Time, n int, admit func(n jobqueue.Name, cost tim
 }
 
 // next returns the class to be served next and the domain in it; nil if nothing is ready.
-func (s *Sharer) next() (class *class, first *flow) {
-	for _, c := range s.classes {
+func (d *Dealer) next() (class *class, first *flow) {
+	for _, c := range d.classes {
 		if class != nil && c.tag >= class.tag {
 			continue
 		}
@@ -166,36 +178,54 @@ func (s *Sharer) next() (class *class, first *flow) {
 	return class, first
 }
 
-func (s *Sharer) place(now time.Time, c *class, q *queue, cost time.Duration) Place {
+// place returns the next place of a queue.
+func (d *Dealer) place(c *class, q *queue) Place {
 	f := q.flow
-	s.turn++
-	q.turn, q.since, f.served = s.turn, now, now
-	c.tag, f.tag = max(c.tag, s.now-credit), max(f.tag, c.now-credit)
-	p := Place{q.name, cost, c.index, c.tag, f.tag}
-	c.tag += ms(cost) / c.share
-	f.move(ms(cost))
-	return p
+	return Place{q.name, q.cost(), c.index, max(c.tag, d.top-credit), max(f.tag, c.top-credit)}
+}
+
+// least is what [class.least] is, for a class.
+func (d *Dealer) least() float64 {
+	least := d.now
+	for _, c := range d.classes {
+		if c.ready > 0 {
+			least = min(least, c.tag)
+		}
+	}
+	return max(least, d.top-credit)
+}
+
+func (d *Dealer) give(now time.Time, q *queue, p Place) {
+	d.turn++
+	f, c := q.flow, q.flow.class
+	q.turn, q.since, f.served = d.turn, now, now
+	c.tag = p.slot + ms(p.Cost)/c.share
+	f.tag = p.start
+	f.move(ms(p.Cost))
 }
 
 // Begun says that workers have begun with all places up to p, of those that were dealt. Who has
 // become ready since begins there.
-func (s *Sharer) Begun(p Place) {
-	s.now = max(s.now, p.slot)
-	c := s.classes[p.class]
-	c.now = max(c.now, p.start)
+func (d *Dealer) Begun(p Place) {
+	if p.Cost == 0 {
+		return // it was not dealt
+	}
+	c := d.classes[p.class]
+	d.now, c.now = p.slot, p.start
+	d.top, c.top = max(d.top, p.slot), max(c.top, p.start)
 }
 
-// Charge adds to what a queue's domain and class have used: what a run takes longer than
-// its place costs. It is less than 0 for one that took less, and for a place without a job.
-func (s *Sharer) Charge(now time.Time, n jobqueue.Name, more time.Duration) {
-	q := s.queue(now, n)
+// Charge adds to what a queue's domain and class have used: what a run, of MinCost at least, takes
+// longer than its place costs. It is less than 0 for one that took less, and for a place without a job.
+func (d *Dealer) Charge(now time.Time, n jobqueue.Name, more time.Duration) {
+	q := d.queue(now, n)
 	q.flow.move(ms(more))
 	q.flow.class.tag += ms(more) / q.flow.class.share
 }
 
 // Learn says how long runs of a queue took on average.
-func (s *Sharer) Learn(now time.Time, n jobqueue.Name, each time.Duration) {
-	q := s.queue(now, n)
+func (d *Dealer) Learn(now time.Time, n jobqueue.Name, each time.Duration) {
+	q := d.queue(now, n)
 	learn(&q.each, ms(each))
 	learn(&q.typ.each, ms(each))
 }
@@ -216,14 +246,14 @@ func (q *queue) cost() time.Duration {
 	if each == 0 {
 		return newCost
 	}
-	return max(time.Duration(each*float64(time.Millisecond)), minCost)
+	return max(time.Duration(each*float64(time.Millisecond)), MinCost)
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // find returns what is known about a queue; nil if that is nothing.
-func (s *Sharer) find(n jobqueue.Name) *queue {
-	t := s.types[n.Type]
+func (d *Dealer) find(n jobqueue.Name) *queue {
+	t := d.types[n.Type]
 	if t == nil {
 		return nil
 	}
@@ -234,21 +264,21 @@ func (s *Sharer) find(n jobqueue.Name) *queue {
 }
 
 // queue returns a queue, which becomes known.
-func (s *Sharer) queue(now time.Time, n jobqueue.Name) *queue {
-	t := s.types[n.Type]
+func (d *Dealer) queue(now time.Time, n jobqueue.Name) *queue {
+	t := d.types[n.Type]
 	if t == nil {
-		t = &typ{name: n.Type, class: s.classes[s.plan.class(n.Type, len(s.classes))]}
+		t = &typ{name: n.Type, class: d.classes[d.plan.class(n.Type, len(d.classes))]}
 		t.class.types = append(t.class.types, t)
-		s.types[n.Type] = t
+		d.types[n.Type] = t
 	}
 	f := t.class.flows[n.Domain]
 	if f == nil {
 		f = &flow{
-			class: t.class, domain: n.Domain, weight: s.plan.weight(n.Domain), tag: t.class.now,
-			tie: s.rand.Uint64(), all: map[string]*queue{}, served: now,
+			class: t.class, domain: n.Domain, weight: d.plan.weight(n.Domain), tag: t.class.least(),
+			tie: d.rand.Uint64(), all: map[string]*queue{}, served: now,
 		}
 		t.class.flows[n.Domain] = f
-		s.idle++
+		d.idle++
 	}
 	q := f.all[n.Type]
 	if q == nil {
@@ -258,23 +288,24 @@ func (s *Sharer) queue(now time.Time, n jobqueue.Name) *queue {
 	return q
 }
 
-func (s *Sharer) add(q *queue, since time.Time) {
+func (d *Dealer) add(q *queue, since time.Time) {
 	f := q.flow
 	if q.pos != notReady {
 		return
 	}
 	q.since = since
-	if f.class.ready++; f.class.ready == 1 {
-		f.class.tag = max(f.class.tag, s.now)
+	if f.class.ready == 0 {
+		f.class.tag = max(f.class.tag, d.least())
 	}
+	f.class.ready++
 	if len(f.ready) == 0 {
-		f.tag = max(f.tag, f.class.now)
+		f.tag = max(f.tag, f.class.least())
 	}
 	f.ready = append(f.ready, q)
 	q.typ.push(q)
 }
 
-func (s *Sharer) remove(q *queue) {
+func (d *Dealer) remove(q *queue) {
 	if q.pos == notReady {
 		return
 	}
@@ -283,7 +314,7 @@ func (s *Sharer) remove(q *queue) {
 	f.class.ready--
 	f.ready = slices.DeleteFunc(f.ready, func(r *queue) bool { return r == q })
 	if len(f.ready) == 0 {
-		s.idle++
+		d.idle++
 	}
 }
 
@@ -303,16 +334,16 @@ func (f *flow) restore() {
 }
 
 // forget drops the domains that have no work and owe nothing, once there may be many of them.
-func (s *Sharer) forget(now time.Time) {
+func (d *Dealer) forget(now time.Time) {
 	known := 0
-	for _, c := range s.classes {
+	for _, c := range d.classes {
 		known += len(c.flows)
 	}
-	if s.idle <= known/2 || s.idle < 100 {
+	if d.idle <= known/2 || d.idle < 100 {
 		return
 	}
-	s.idle = 0
-	for _, c := range s.classes {
+	d.idle = 0
+	for _, c := range d.classes {
 		for domain, f := range c.flows {
 			if len(f.ready) == 0 && (f.tag <= c.now || now.Sub(f.served) > forgiven) {
 				delete(c.flows, domain)

@@ -1,0 +1,145 @@
+package runner
+
+import (
+	"slices"
+
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/runner/schedule"
+)
+
+// live calls f for the queue of every job that a worker runs or that is to be run, and of those that a
+// claim whose answer was lost may have got. It is for the fetcher.
+func (r *run) live(f func(n jobqueue.Name)) {
+	current := make(map[*job]bool, len(r.workers))
+	for _, w := range r.workers {
+		// Also one whose claim is gone.
+		if j := w.current.Load(); j != nil {
+			current[j] = true
+			f(j.claim.Name)
+		}
+	}
+	for _, s := range r.stores {
+		if s.again != nil {
+			for _, w := range s.again.wants {
+				for range w.Max {
+					f(w.Name)
+				}
+			}
+		}
+		for _, b := range s.beaters {
+			b.each(func(j *job) {
+				if j.unsettled() && !current[j] {
+					f(j.claim.Name)
+				}
+			})
+		}
+	}
+}
+
+// limits keep workers for some types.
+type limits struct {
+	groups  []schedule.Group
+	plan    schedule.Plan
+	classes int
+	most    []int // how many workers may have jobs of each class or less urgent ones; nil: all
+	byGroup []int // how many jobs there are
+	byClass []int
+}
+
+func newLimits(o *Options) *limits {
+	l := &limits{groups: o.Groups, plan: o.Plan, classes: max(len(o.Plan.Shares), 1)}
+	if slices.ContainsFunc(l.groups, func(g schedule.Group) bool { return len(g.Low) > 0 }) {
+		l.classes++
+	}
+	if len(o.Reserved) > 0 {
+		left := o.Workers
+		for class := range l.classes {
+			l.most = append(l.most, max(left, 1))
+			if class < len(o.Reserved) {
+				left -= o.Reserved[class]
+			}
+		}
+	}
+	return l
+}
+
+// dealt returns the plan of the dealer: that of the options, for each group by itself.
+func (l *limits) dealt() schedule.Plan {
+	if len(l.groups) == 0 {
+		return l.plan
+	}
+	shares := slices.Clone(l.plan.Shares)
+	if len(shares) == 0 {
+		shares = []float64{1}
+	}
+	if l.classes > len(shares) {
+		sum := 0.0
+		for _, s := range shares {
+			sum += max(s, 0)
+		}
+		shares = append(shares, sum/9)
+	}
+	return schedule.Plan{
+		Shares: slices.Repeat(shares, len(l.groups)),
+		Class:  func(typ string) int { return max(l.group(typ), 0)*l.classes + l.class(typ) },
+		Weight: l.plan.Weight,
+	}
+}
+
+// class returns the class of a type. The low types of a group are in the last one.
+func (l *limits) class(typ string) int {
+	if i := l.group(typ); i >= 0 && slices.Contains(l.groups[i].Low, typ) {
+		return l.classes - 1
+	}
+	if l.plan.Class == nil {
+		return 0
+	}
+	return min(max(l.plan.Class(typ), 0), max(len(l.plan.Shares), 1)-1)
+}
+
+// any reports whether there is anything to count.
+func (l *limits) any() bool { return len(l.groups) > 0 || len(l.most) > 0 }
+
+// count counts the jobs that there are.
+func (l *limits) count(r *run) {
+	if !l.any() {
+		return
+	}
+	l.byGroup, l.byClass = make([]int, len(l.groups)), make([]int, len(l.most))
+	r.live(l.add)
+}
+
+func (l *limits) add(n jobqueue.Name) {
+	if !l.any() {
+		return
+	}
+	if i := l.group(n.Type); i >= 0 {
+		l.byGroup[i]++
+	}
+	if len(l.most) > 0 {
+		l.byClass[l.class(n.Type)]++
+	}
+}
+
+// group returns the first group that runs a type, or -1.
+func (l *limits) group(typ string) int {
+	return slices.IndexFunc(l.groups, func(g schedule.Group) bool { return g.Covers(typ) })
+}
+
+// room reports whether there is a worker for one more job of a type.
+func (l *limits) room(typ string) bool {
+	if i := l.group(typ); i >= 0 && l.byGroup[i] >= l.groups[i].Workers {
+		return false
+	}
+	if len(l.most) == 0 {
+		return true
+	}
+	sum := 0
+	for class := len(l.most) - 1; class >= 0; class-- {
+		sum += l.byClass[class]
+		if class <= l.class(typ) && sum >= l.most[class] {
+			return false
+		}
+	}
+	return true
+}
