@@ -74,6 +74,7 @@ func TestPostgres(t *testing.T) {
 			e.Defer(func() { drop() })
 			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			e.Setenv("PG_URL", server.URL)
+			e.Setenv("SECRET", "hunter2")
 			e.Setenv("SCHEMA", schema)
 			return nil
 		},
