@@ -2,8 +2,14 @@ package queueredis
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wikifarm/jobqueue"
 )
 
 // connect makes the client, checks the server and opens the shards.
@@ -12,8 +18,29 @@ func (b *Backend) connect(ctx context.Context, c *config) error {
 	if b.client, err = dial(ctx, c); err != nil {
 		return b.refused(ctx, err)
 	}
-	if err := b.checkServer(ctx, c); err != nil {
+	var mu sync.Mutex
+	warnings := map[string]bool{}
+	check := func(ctx context.Context, one redis.Cmdable) error {
+		warning, err := b.checkServer(ctx, one)
+		mu.Lock()
+		defer mu.Unlock()
+		warnings[warning] = true
 		return err
+	}
+	if cluster, ok := b.client.(*redis.ClusterClient); ok {
+		err = cluster.ForEachMaster(ctx, func(ctx context.Context, one *redis.Client) error { return check(ctx, one) })
+	} else {
+		err = check(ctx, b.client)
+	}
+	if errors.Is(err, jobqueue.ErrInvalid) || errors.Is(err, jobqueue.ErrUnavailable) {
+		return err
+	} else if err != nil {
+		return b.refused(ctx, err)
+	}
+	for w := range warnings {
+		if w != "" && c.Logger != nil {
+			c.Logger.Warn(w, "store", b.where)
+		}
 	}
 	return each(b.every(), func(s int, _ struct{}) error {
 		_, err := b.run(ctx, s, openScript)
@@ -28,24 +55,24 @@ func (b *Backend) refused(ctx context.Context, err error) error {
 	return b.classify(err)
 }
 
-// checkServer returns an error if the server cannot keep jobs, and warns if it may lose them.
-func (b *Backend) checkServer(ctx context.Context, c *config) error {
-	all, err := b.client.Info(ctx).Result()
+// checkServer returns an error if a server cannot keep jobs, and a warning if it may lose them.
+func (b *Backend) checkServer(ctx context.Context, one redis.Cmdable) (warning string, err error) {
+	all, err := one.Info(ctx).Result()
 	if err != nil {
-		return b.refused(ctx, err)
+		return "", b.refused(ctx, err)
 	}
 	info := fields(all)
 	major, _, _ := strings.Cut(info["redis_version"], ".")
 	if n, _ := strconv.Atoi(major); n < 7 {
-		return invalid("%s is version %s; Redis 7.0 or newer, or Valkey, is needed", b.where, info["redis_version"])
+		return "", invalid("%s is version %s; Redis 7.0 or newer, or Valkey, is needed", b.where, info["redis_version"])
 	}
 	if p := info["maxmemory_policy"]; p != "" && p != "noeviction" {
-		return invalid("%s has maxmemory-policy %s, with which it deletes jobs when it is full; set it to noeviction", b.where, p)
+		return "", invalid("%s has maxmemory-policy %s, with which it deletes jobs when it is full; set it to noeviction", b.where, p)
 	}
-	if c.Logger != nil && info["aof_enabled"] == "0" {
-		c.Logger.Warn("Redis keeps no append-only file, so a crash loses jobs; set appendonly to yes", "store", b.where)
+	if info["aof_enabled"] == "0" {
+		warning = "Redis keeps no append-only file, so a crash loses jobs; set appendonly to yes"
 	}
-	return nil
+	return warning, nil
 }
 
 // fields returns what INFO says.

@@ -189,7 +189,7 @@ local function done(r)
 		for at = 1, #names do
 			names[at] = #names[at] .. ':' .. names[at]
 		end
-		call('PUBLISH', B .. 'wake', table.concat(names))
+		redis.pcall('PUBLISH', B .. 'wake', table.concat(names)) -- a hint
 	end
 	return r
 end
