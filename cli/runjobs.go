@@ -53,6 +53,7 @@ read-only.`,
 func (f *runFlags) run(ctx context.Context, c *cobra.Command, s *session) error {
 	o := f.o
 	o.Logger, o.Label = s.log, s.claimed
+	s.farm.Share(&o)
 	if s.farm.Domains() != nil {
 		o.Domains = s.farm.Domains
 	}

@@ -105,6 +105,8 @@ func (f *Farm) read(r *reader, top ast.Node) {
 		},
 		"aggregator": func(n ast.Node) { f.readAggregator(r, n) },
 		"classes":    func(n ast.Node) { f.sharing.readClasses(r, n) },
+		"reserved":   func(n ast.Node) { f.sharing.readReserved(r, n) },
+		"caps":       func(n ast.Node) { f.sharing.readCaps(r, n) },
 		"weights":    func(n ast.Node) { f.sharing.readWeights(r, n) },
 		"groups":     func(n ast.Node) { f.sharing.readGroups(r, n) },
 		"default":    func(n ast.Node) { f.def = r.settings(n, "default") },

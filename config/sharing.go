@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/runner"
 	"github.com/wikifarm/jobqueue/runner/schedule"
 )
 
@@ -17,6 +18,10 @@ type sharing struct {
 	classes []class // the most urgent first
 	weights map[string]float64
 	groups  []schedule.Group
+
+	reserved map[string]int // workers, by class
+	line     ast.Node       // where they stand
+	caps     runner.Caps
 }
 
 type class struct {
@@ -105,6 +110,36 @@ func (s *sharing) readGroups(r *reader, n ast.Node) {
 	}
 }
 
+// readReserved reads how many workers are kept for each class.
+func (s *sharing) readReserved(r *reader, n ast.Node) {
+	s.line = n
+	s.reserved = r.counts(n, "reserved", "a class")
+}
+
+// readCaps reads how many jobs may run at once in the whole farm.
+func (s *sharing) readCaps(r *reader, n ast.Node) {
+	r.section(n, "caps", section{
+		"types":     func(n ast.Node) { s.caps.Types = r.counts(n, "caps.types", "a type") },
+		"domains":   func(n ast.Node) { s.caps.Domains = r.counts(n, "caps.domains", "a domain") },
+		"perDomain": func(n ast.Node) { r.into(&s.caps.Domain, n, "caps.perDomain") },
+	})
+}
+
+// counts reads a number of at least 1 for each name.
+func (r *reader) counts(n ast.Node, what, kind string) map[string]int {
+	all := map[string]int{}
+	r.pairs(n, what, func(name string, at, n ast.Node) {
+		if checkDomain(name) != nil {
+			r.fail(at, "%s: the name of %s is 1 to 255 bytes of UTF-8 without control characters, not %q", what, kind, name)
+			return
+		}
+		if c := r.count(n, what+"."+jobqueue.EscapeName(name)); c != nil {
+			all[name] = *c
+		}
+	})
+	return all
+}
+
 // types reads a list of types; a word stands for all of them, unless it is "".
 func (r *reader) types(n ast.Node, what, all string) (types []string) {
 	r.list(n, what, func(n ast.Node) {
@@ -137,6 +172,11 @@ func (f *Farm) checkSharing(r *reader) {
 			r.fail(s.line, "%s.class must be one of %s, not %s", what, strings.Join(names, ", "), s.class.show())
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(f.sharing.reserved)) {
+		if !slices.Contains(names, name) {
+			r.fail(f.sharing.line, "reserved: %q is none of the classes, which are %s", name, strings.Join(names, ", "))
+		}
+	}
 	check("default", f.def)
 	for _, typ := range slices.Sorted(maps.Keys(f.types)) {
 		s, what := f.types[typ], "types."+jobqueue.EscapeName(typ)
@@ -161,6 +201,18 @@ func (f *Farm) Group(typ string) *schedule.Group {
 // Groups returns the groups of types that have workers of their own, in the order of the file. Without
 // any all types share all workers. The caller does not change the result.
 func (f *Farm) Groups() []schedule.Group { return f.sharing.groups }
+
+// Share sets how types and domains share the workers of a runner: its Plan, Groups, Reserved and Caps.
+func (f *Farm) Share(o *runner.Options) {
+	s := &f.sharing
+	o.Plan, o.Groups, o.Caps = f.Plan(), s.groups, s.caps
+	if len(s.reserved) > 0 {
+		o.Reserved = nil
+		for _, c := range s.classes {
+			o.Reserved = append(o.Reserved, s.reserved[c.name])
+		}
+	}
+}
 
 // Plan returns how classes of types and domains share the workers. A type without a class
 // is in that of default or, without one, in the most urgent.

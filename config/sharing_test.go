@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/wikifarm/jobqueue/runner"
 	"github.com/wikifarm/jobqueue/runner/schedule"
 )
 
@@ -65,5 +66,26 @@ types:
 		if g := f.Group(typ); g == nil || g.Name != name {
 			t.Errorf("the group of %s is %v, want %s", typ, g, name)
 		}
+	}
+}
+
+func TestShare(t *testing.T) {
+	f := load(t, memory+`
+classes: {urgent: 60, normal: 30, low: 10}
+reserved: {normal: 2}
+caps: {perDomain: 20, domains: {enwiki: 50}, types: {transcode: 4}}
+groups: {all: {workers: 30, include: ["*"]}}
+`)
+	var o runner.Options
+	f.Share(&o)
+	if diff := cmp.Diff([]int{0, 2, 0}, o.Reserved); diff != "" {
+		t.Errorf("reserved (-want +got):\n%s", diff)
+	}
+	want := runner.Caps{Types: map[string]int{"transcode": 4}, Domains: map[string]int{"enwiki": 50}, Domain: 20}
+	if diff := cmp.Diff(want, o.Caps); diff != "" {
+		t.Errorf("caps (-want +got):\n%s", diff)
+	}
+	if len(o.Plan.Shares) != 3 || len(o.Groups) != 1 {
+		t.Errorf("shares are %v, groups %v", o.Plan.Shares, o.Groups)
 	}
 }
