@@ -18,14 +18,14 @@ func TestBadFarms(t *testing.T) {
 	s := newStock(t)
 	t.Setenv("FARM_SECRET", "hunter2")
 	const main = "backends: {main: {kind: sqlite, path: jobs.db}}\n"
-	const types = "the keys are atMostOnce, backend, backoff, claimTTL, dedupe, exclude, handler, keep, lease, maxTries, throttle, timeout"
+	const types = "the keys are atMostOnce, backend, backoff, claimTTL, class, dedupe, exclude, handler, keep, lease, maxTries, throttle, timeout"
 	for _, test := range []struct{ file, want string }{
 		{"", ": the file is empty, at least backends is needed"},
 		{"\x00", ":1: the farm file must be a mapping, key: value"},
 		{"\xff\xfe", ":1: the farm file must be a mapping, key: value"},
 		{"jobs.db", ":1: the farm file must be a mapping, key: value"},
 		{"domains: [enwiki]", ":1: backends is missing; for one SQLite file write backends: {main: {kind: sqlite, path: jobs.db}}"},
-		{main + "backend: main", `:2: unknown key "backend" of the farm file, the keys are backends, default, domains, domainsFile, readOnly, types`},
+		{main + "backend: main", `:2: unknown key "backend" of the farm file, the keys are aggregator, backends, …`},
 		{main + "Types: {}", `:2: unknown key "Types" of the farm file, write types`},
 		{main + "readOnly: a\nreadOnly: b", `:3: mapping key "readOnly" already defined at [2:1]`},
 		{main + "readOnly: [", `:2: sequence end token ']' not found`},
@@ -58,8 +58,8 @@ func TestBadFarms(t *testing.T) {
 		{main + "readOnly: ${FARM_NOT_SET}", ":2: readOnly: environment variable FARM_NOT_SET is not set; write $${ for a literal ${"},
 		{main + "readOnly: ${FARM SECRET}", ":2: readOnly: ${ must be followed by the name of an environment variable and }; write $${ for a literal ${"},
 		{main + "readOnly: yes", `:2: readOnly must be the reason why the farm is read-only, or be left out, not "yes"`},
-		{"backends: {main: {kind: redis, path: jobs.db}}", `:1: backends.main.kind must be memory or postgres or sqlite, not "redis"`},
-		{"backends: {main: {path: jobs.db}}", ":1: backends.main.kind is missing, it must be memory or postgres or sqlite"},
+		{"backends: {main: {kind: redis, path: jobs.db}}", `:1: backends.main: kind redis takes no path`},
+		{"backends: {main: {path: jobs.db}}", ":1: backends.main.kind is missing, it must be memory or postgres or redis or sqlite"},
 		{"backends: {a: {kind: sqlite, path: jobs.db}, b: {kind: sqlite, path: ./jobs.db}}\ndefault: {backend: a}", ":1: backends.b.path is that of backends.a already"},
 		{"backends: {a: {kind: sqlite, path: jobs.db}, b: {kind: memory}}", ":1: default.backend is missing, it must be one of a, b"},
 	} {

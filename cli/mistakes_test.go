@@ -130,7 +130,7 @@ func TestBadArguments(t *testing.T) {
 		{"jobctl resume", "resume what? Give --type, --domain or both, or --all for every job of the farm"},
 		{"jobctl migrate", "migrate what? It must be up, status or print"},
 		{"jobctl migrate sideways", `unknown argument "sideways" of migrate, it must be up, status or print`},
-		{"jobctl config chekc", `unknown argument "chekc" of config, it must be check`},
+		{"jobctl config chekc", `unknown argument "chekc" of config, it must be check or import`},
 		{"jobctl runners 3", `unexpected argument "3", only flags are allowed here`},
 		{"runjobs --procs 0", `invalid argument "0" for "--procs" flag: it must be a whole number from 1 to 1000`},
 		{"runjobs --maxtime Inf", `invalid argument "Inf" for "--maxtime" flag: it must be a number of seconds, more than 0, or such as 90s or 10m`},
