@@ -21,17 +21,18 @@ local function holds(token, s)
 	return s and byte(s) == C and sub(s, 2, 17) == token
 end
 
--- close ends a claim, of which the record is remembered.
+-- close ends a claim, of which the record is remembered but for the owner.
 local function close(token, record)
 	call('ZREM', cz, token)
 	call('HDEL', cc, token, token .. 'h', token .. 'l')
-	remember('e', token, record)
+	record[1] = ''
+	remember('e', token, cmsgpack.pack(record))
 end
 
 -- unhold notes that a token holds n jobs less.
 local function unhold(token, n)
 	if call('HINCRBY', cc, token .. 'h', -n) <= 0 then
-		close(token, call('HGET', cc, token))
+		close(token, cmsgpack.unpack(call('HGET', cc, token)))
 	end
 end
 
@@ -95,7 +96,7 @@ local function lapse(token)
 		count(q, -#those)
 		append(q, those, now)
 	end
-	close(token, cmsgpack.pack(record))
+	close(token, record)
 	return n
 end
 
