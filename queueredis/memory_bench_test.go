@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/queueredis"
