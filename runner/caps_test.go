@@ -165,6 +165,8 @@ func TestGroups(t *testing.T) {
 			{Name: "upload", Workers: 2, Include: []string{"upload"}},
 			{Name: "basic", Workers: 4, Include: []string{"*"}, Exclude: []string{"nobody"}, Low: []string{"low", "upload"}},
 		}
+		f.counted(f.run(t.Context(), runner.Options{Groups: groups, Types: []string{"nobody"}, MaxJobs: 5}), runner.Counts{Done: 5})
+		clear(g.ran)
 		res := f.run(t.Context(), runner.Options{Groups: groups, MaxTime: 9 * time.Second})
 		f.reached(res, runner.TimeLimit)
 		if g.top["upload"] != 2 || g.top["wiki"] != 6 || g.ran["nobody"] > 0 {
@@ -173,6 +175,24 @@ func TestGroups(t *testing.T) {
 		if part := float64(g.ran["low"]) / float64(g.ran["low"]+g.ran["a"]); part < 0.07 || part > 0.13 || g.ran["a"] < 2000 {
 			t.Errorf("%.3f of the jobs were low ones, want 0.1; ran %v", part, g.ran)
 		}
+	})
+}
+
+// A runner says that it runs the types of its groups, and no others.
+func TestPresenceOfGroups(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t, sharing)
+		for _, typ := range []string{"a", "b", "c"} {
+			f.add(typ, jobqueue.Policy{}, sleep(0))
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := f.goRun(ctx, runner.Options{Wait: true, Groups: []schedule.Group{{Workers: 3, Include: []string{"a", "c"}, Exclude: []string{"c"}}}})
+		time.Sleep(time.Second)
+		if p := f.alive(1)[0]; fmt.Sprint(p.Types, p.Others, p.Except, p.Workers) != "[a] false [c] 3" {
+			t.Errorf("the runner says %+v", p)
+		}
+		stop()
+		<-done
 	})
 }
 

@@ -8,8 +8,9 @@
 //	  └──────────── beater ◀──────────────┴──────────┘
 //	     Extend              all claims in hand
 //
-// The fetcher asks which queues are ready, shares places out over them (see
-// package schedule) and claims jobs of many queues in one call. It claims beyond
+// The fetcher asks which queues are ready, shares places out over them by what their domains
+// have used of the workers (see package schedule), and claims jobs of many queues in one call. Jobs wait in the
+// buffer in the order of the places; a domain that had no work may go before others that wait there. It claims beyond
 // the free workers as much as measured run times say is done in 250 ms, at
 // most 1,000 jobs or about 4 MiB of parameters. While it finds work it goes on at once; when there
 // is none it waits for the store's hint, if the store is a [jobqueue.Waiter], and polls.
@@ -44,7 +45,7 @@
 // Runners need not know of each other; what they have in common is kept in the farm's stores. Where
 // the default backend is a [jobqueue.Control], each says every five seconds that it is alive, see
 // [Runners], and leaves out what is paused. Where that is a [jobqueue.Limiter] too, the rates of the types hold for all
-// together. A store that is a Control is maintained by one runner at a time, about twice a minute.
+// together, and where it is a Control the caps, see [Caps]. A store that is a Control is maintained by one runner at a time, about twice a minute.
 // While it cannot be read what is paused, nothing is claimed, of any backend.
 //
 // # Jobs that do not end

@@ -126,6 +126,9 @@ func (l *limits) group(typ string) int {
 	return slices.IndexFunc(l.groups, func(g schedule.Group) bool { return g.Covers(typ) })
 }
 
+// covers reports whether a group runs a type, or there are none.
+func (l *limits) covers(typ string) bool { return len(l.groups) == 0 || l.group(typ) >= 0 }
+
 // room reports whether there is a worker for one more job of a type.
 func (l *limits) room(typ string) bool {
 	if i := l.group(typ); i >= 0 && l.byGroup[i] >= l.groups[i].Workers {

@@ -170,13 +170,10 @@ func (f *fetcher) hopeless() error {
 
 // runs reports whether jobs of a type are to be run.
 func (f *fetcher) runs(typ string) bool {
-	if len(f.limits.groups) > 0 && f.limits.group(typ) < 0 {
-		return false
-	}
 	if f.asked != nil {
 		return f.asked[typ] && f.r.reg.Has(typ)
 	}
-	return f.r.reg.Has(typ) && !f.r.group.Excluded(typ)
+	return f.r.reg.Has(typ) && !f.r.group.Excluded(typ) && f.limits.covers(typ)
 }
 
 // minLease is the shortest lease: a heartbeat needs time to get there.

@@ -33,7 +33,7 @@ type Options struct {
 	Plan schedule.Plan
 
 	// Groups are types with workers of their own. A type runs with those of the first group that covers
-	// it, and not at all if none does. What a group lists as low is in a class of its own, the
+	// it and, if none does, only if Types names it. What a group lists as low is in a class of its own, the
 	// least urgent one; the others get nine tenths of the group's workers if they need them.
 	Groups []schedule.Group
 

@@ -184,9 +184,12 @@ func (r *run) presence(started time.Time) []byte {
 	if len(r.o.Types) > 0 {
 		p.Types = slices.Clone(r.o.Types)
 	} else {
-		p.Types = slices.DeleteFunc(r.reg.Types(), r.group.Excluded)
+		p.Types = slices.DeleteFunc(r.reg.Types(), func(typ string) bool { return !r.fetcher.runs(typ) })
 		// No type has an empty name; only a fallback takes it.
-		p.Others, p.Except = r.reg.Has(""), slices.Clone(r.group.Exclude)
+		p.Others, p.Except = r.fetcher.runs(""), slices.Clone(r.group.Exclude)
+		for _, g := range r.o.Groups {
+			p.Except = append(p.Except, slices.DeleteFunc(slices.Clone(g.Exclude), r.fetcher.limits.covers)...)
+		}
 	}
 	if served := r.served.Load(); served != nil {
 		p.Domains = slices.Clone(*served)
