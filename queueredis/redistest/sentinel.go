@@ -57,7 +57,7 @@ func (s *Sentinels) start(settings []string) error {
 			return err
 		}
 		s.watchers, s.Addrs = append(s.watchers, w), append(s.Addrs, w.Addr)
-		if _, err := w.Do(ctx, "sentinel", "debug", "info-period", 1000); err != nil {
+		if _, err := w.Do(ctx, "sentinel", "debug", "info-period", 1000, "publish-period", 500); err != nil {
 			return err
 		}
 	}
