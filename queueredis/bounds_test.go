@@ -28,6 +28,7 @@ func push(t *testing.T, b jobqueue.Backend, records []jobqueue.Record) {
 
 // TestManyPopped pops more than a script hands out, and again with the same token as if the answer was lost.
 func TestManyPopped(t *testing.T) {
+	t.Parallel()
 	b := open(t, queueredis.Options{})
 	push(t, b, jobs(3500, 1))
 	l, want := jobqueue.Lease{Token: uuid.New(), TTL: time.Hour}, jobqueue.Want{Name: work, Max: 2700}
@@ -58,6 +59,7 @@ func TestManyPopped(t *testing.T) {
 
 // TestLargePopped pops more bytes than a script hands out.
 func TestLargePopped(t *testing.T) {
+	t.Parallel()
 	b := open(t, queueredis.Options{})
 	for range 4 {
 		push(t, b, jobs(15, 1<<20-100))
@@ -73,6 +75,7 @@ func TestLargePopped(t *testing.T) {
 
 // TestManyQueues is about more queues than a script looks at.
 func TestManyQueues(t *testing.T) {
+	t.Parallel()
 	const queues = 2300
 	for _, shards := range []int{1, 3} {
 		b := open(t, queueredis.Options{Shards: shards})
@@ -125,6 +128,7 @@ func readyQueues(t *testing.T, b jobqueue.Backend) int {
 
 // TestNothingPilesUp has a store run empty, be maintained, and leave next to nothing behind.
 func TestNothingPilesUp(t *testing.T) {
+	t.Parallel()
 	s := private(t)
 	c := admin(t, s)
 	b := open(t, queueredis.Options{URL: s.URL})
@@ -174,6 +178,7 @@ func TestNothingPilesUp(t *testing.T) {
 
 // TestTogether has many goroutines push, pop and settle single jobs: far fewer scripts than calls.
 func TestTogether(t *testing.T) {
+	t.Parallel()
 	s := private(t)
 	c := admin(t, s)
 	b := open(t, queueredis.Options{URL: s.URL})
@@ -230,6 +235,7 @@ func TestManyValues(t *testing.T) {
 
 // TestWake has a process wait for what another one pushes and gives back.
 func TestWake(t *testing.T) {
+	t.Parallel()
 	s := private(t)
 	here, there := open(t, queueredis.Options{URL: s.URL, Shards: 2}), open(t, queueredis.Options{URL: s.URL, Shards: 2})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -13,6 +13,7 @@ import (
 
 // TestCompressed pushes with one setting and pops with another. What is not smaller when compressed stays as it is.
 func TestCompressed(t *testing.T) {
+	t.Parallel()
 	s := private(t)
 	c := admin(t, s)
 	packs, plain := open(t, queueredis.Options{URL: s.URL, Compress: 1000}), open(t, queueredis.Options{URL: s.URL})
@@ -56,6 +57,7 @@ func TestCompressed(t *testing.T) {
 
 // TestDamaged has a job in the store that cannot be read.
 func TestDamaged(t *testing.T) {
+	t.Parallel()
 	s := private(t)
 	c := admin(t, s)
 	b := open(t, queueredis.Options{URL: s.URL, Compress: 100})

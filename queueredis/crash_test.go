@@ -34,6 +34,7 @@ func until(ctx context.Context, do func() error) error {
 // id or token until it is answered. Nothing that was confirmed is lost, and nothing is done twice, if the server
 // writes before it answers: with appendfsync everysec it may put that off while its disk is slow.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	const pushers, runners, pushes, size = 3, 3, 60, 20
 	s := private(t, "appendfsync always")
 	b := open(t, queueredis.Options{URL: s.URL})
@@ -114,6 +115,7 @@ func TestKilled(t *testing.T) {
 // TestPowerCut cuts the end off the append-only file, as a power cut does. Every job then stands in one place, and what
 // is missing is the end of what was done.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	s := private(t, "appendfsync always")
 	b := open(t, queueredis.Options{URL: s.URL})
 	var order []string

@@ -88,6 +88,7 @@ func wants(t testing.TB, err, kind error, says string) {
 }
 
 func TestFull(t *testing.T) {
+	t.Parallel()
 	s := private(t, "maxmemory 12mb")
 	b := open(t, queueredis.Options{URL: s.URL})
 	var err error
@@ -133,6 +134,7 @@ func TestFull(t *testing.T) {
 }
 
 func TestScriptsForgotten(t *testing.T) {
+	t.Parallel()
 	s := private(t)
 	c := admin(t, s)
 	b := open(t, queueredis.Options{URL: s.URL})
@@ -154,6 +156,7 @@ func TestScriptsForgotten(t *testing.T) {
 }
 
 func TestReplica(t *testing.T) {
+	t.Parallel()
 	s := private(t)
 	c := admin(t, s)
 	b := open(t, queueredis.Options{URL: s.URL})
@@ -179,6 +182,7 @@ func TestReplica(t *testing.T) {
 }
 
 func TestBusy(t *testing.T) {
+	t.Parallel()
 	s := private(t, "busy-reply-threshold 5")
 	c := admin(t, s)
 	b := open(t, queueredis.Options{URL: s.URL})
@@ -197,6 +201,7 @@ func TestBusy(t *testing.T) {
 }
 
 func TestCannotSave(t *testing.T) {
+	t.Parallel()
 	s := private(t, "enable-protected-configs yes", "appendonly no", "save 900 1")
 	c := admin(t, s)
 	b := open(t, queueredis.Options{URL: s.URL})
@@ -217,10 +222,12 @@ func TestCannotSave(t *testing.T) {
 }
 
 func TestLoading(t *testing.T) {
+	t.Parallel()
 	s := private(t)
+	c := admin(t, s)
 	b := open(t, queueredis.Options{URL: s.URL})
-	for range 200 {
-		if _, err := b.Push(t.Context(), uuid.New(), jobs(100, 100)); err != nil {
+	for range 600 {
+		if _, err := b.Push(t.Context(), uuid.New(), jobs(20, 10)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -230,7 +237,7 @@ func TestLoading(t *testing.T) {
 	_, err := popAll(t.Context(), b, 1)
 	wants(t, err, jobqueue.ErrUnavailable, "Redis at ")
 	started := make(chan error, 1)
-	go func() { started <- s.Restart("key-load-delay 300", "loading-process-events-interval-bytes 1024") }()
+	go func() { started <- s.Restart("key-load-delay 1000", "loading-process-events-interval-bytes 1024") }()
 	saw := ""
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		_, err := popAll(t.Context(), b, 1)
@@ -242,6 +249,7 @@ func TestLoading(t *testing.T) {
 		}
 		if strings.Contains(err.Error(), "is loading its data") {
 			saw = err.Error()
+			do(t, c, "CONFIG", "SET", "key-load-delay", 0) // That was enough.
 		}
 	}
 	if err := <-started; err != nil {
@@ -250,12 +258,13 @@ func TestLoading(t *testing.T) {
 	if saw == "" {
 		t.Error("no error says that the server is loading")
 	}
-	if c, err := b.Counts(t.Context(), work); err != nil || c[0].Total() != 20_000 {
-		t.Fatalf("Counts = %+v, %v, want 20,000 jobs", c, err)
+	if c, err := b.Counts(t.Context(), work); err != nil || c[0].Total() != 12_000 {
+		t.Fatalf("Counts = %+v, %v, want 12,000 jobs", c, err)
 	}
 }
 
 func TestAccess(t *testing.T) {
+	t.Parallel()
 	s := private(t, "requirepass secret", "user half on >secret2 ~* &* +@all -hset", "user quiet on >secret2 ~* &* +@all -publish",
 		"user least on >secret2 ~{jobqueue:* &{jobqueue:* +@all -@admin -@dangerous +info", "user elsewhere on >secret2 ~other* &* +@all")
 	for _, c := range []struct {

@@ -5,6 +5,7 @@
 --       2 how many shards the store has
 local call, floor, fmt, sub, byte = redis.call, math.floor, string.format, string.sub, string.byte
 local B = sub(KEYS[1], 1, -5)
+local mostBytes = 8000000 -- of jobs in one answer; the last may go beyond
 
 local now
 if byte(ARGV[1]) == 61 then

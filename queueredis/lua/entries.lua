@@ -93,7 +93,7 @@ local function each(visit)
 			if q and not visit(id, v[1], v[2], q, state, when, owner) then
 				return ''
 			end
-			if bytes > 8000000 then
+			if bytes > mostBytes then
 				return fmt('%d', from)
 			end
 		end

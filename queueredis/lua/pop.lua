@@ -128,7 +128,7 @@ local function fill(batch, wants)
 				ids, found = shift(w.q, math.min(w.max - #w.ids, batch.room, few))
 				grab(batch, w, ids)
 				w.taken = true
-				few = math.max(1, floor(batch.bytes / ((8000000 - batch.bytes) / (1001 - batch.room) + 1)))
+				few = math.max(1, floor(batch.bytes / ((mostBytes - batch.bytes) / (1001 - batch.room) + 1)))
 			end
 			short = short or #w.ids < w.max
 		end
@@ -151,7 +151,7 @@ local function again(token, from)
 		return {'0', '', {}, {}, {}, {}, 1}
 	end
 	local all = members(cmsgpack.unpack(record))
-	local names, ids, bodies, extras, bytes = {}, {}, {}, {}, 8000000
+	local names, ids, bodies, extras, bytes = {}, {}, {}, {}, mostBytes
 	while from < #all and #ids < 500 and bytes > 0 do
 		from = from + 1
 		local id = all[from]
@@ -180,8 +180,8 @@ local function again(token, from)
 end
 
 -- claim records what a batch holds, after what the token held before.
-local function claim(token, ttl, owner, record, ids)
-	local last, deltas = 0, {}
+local function claim(token, ttl, owner, ids)
+	local record, last, deltas = call('HGET', cc, token), 0, {}
 	if record then
 		record = cmsgpack.unpack(record)
 		deltas = record[2]
@@ -214,8 +214,7 @@ local function pop(at)
 		wants[i] = {name = ARGV[at], max = tonumber(ARGV[at + 1]), id = ARGV[at + 2], ids = {}, bodies = {}, extras = {}}
 		at = at + 3
 	end
-	local record = call('HGET', cc, token)
-	if part ~= 'more' and (part ~= '' or record or recall('e', token)) then
+	if part ~= 'more' and (part ~= '' or call('HEXISTS', cc, token) == 1 or recall('e', token)) then
 		return again(token, tonumber(part) or 0), at
 	end
 	sweepIfDue()
@@ -223,7 +222,7 @@ local function pop(at)
 	for i, q in ipairs(queues(names)) do
 		wants[i].q = q
 	end
-	local batch = {token = token, room = 1000, bytes = 8000000}
+	local batch = {token = token, room = 1000, bytes = mostBytes}
 	if fill(batch, wants) then
 		local found = sweep()
 		if #call('ZRANGEBYSCORE', B .. 'dz', '-inf', now, 'LIMIT', 0, 1) > 0 then
@@ -259,7 +258,7 @@ local function pop(at)
 		end
 	end
 	if #ids > 0 then
-		claim(token, ttl, owner, record, ids)
+		claim(token, ttl, owner, ids)
 	end
 	return {ttl, (batch.room <= 0 or batch.bytes <= 0) and 'more' or '', many, ids, bodies, extras, 0}, at
 end

@@ -99,7 +99,8 @@ local function takeOver(id, i, at, key, time)
 		else
 			call('ZREM', B .. 'd' .. q, id)
 			call('HSET', k, 's' .. c, 'R' .. fmt('%d', now))
-			append(q, {id}, now)
+			local line = listOf(ready, q)
+			line[#line + 1] = id
 		end
 		first('d', q)
 	end
