@@ -50,18 +50,22 @@ func (g *Group) Hints(ctx context.Context, types ...string) iter.Seq2[Backlog, e
 			}
 			return
 		}
-		held, err := g.paused(ctx)
-		if err != nil {
-			yield(Backlog{}, &Error{Op: "read hints", Err: err})
-			return
-		}
+		var held *paused
+		first := true
 		for r, err := range g.Aggregator.Ready(ctx, types...) {
+			if first && err == nil {
+				// While there is nothing, nobody need know what is paused.
+				held, err = g.paused(ctx)
+				first = false
+			}
 			if err != nil {
-				err = &Error{Op: "read hints", Err: err}
-			} else if held != nil && held.covers(r.Name) {
+				yield(Backlog{}, &Error{Op: "read hints", Err: err})
+				return
+			}
+			if held != nil && held.covers(r.Name) {
 				continue
 			}
-			if !yield(r, err) {
+			if !yield(r, nil) {
 				return
 			}
 		}
