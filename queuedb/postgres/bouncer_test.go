@@ -78,7 +78,7 @@ func works(t *testing.T, pushes, pops *postgres.Backend) {
 func TestBackendBouncer(t *testing.T) {
 	url := bouncer(t, "transaction", 50)
 	queuetest.TestBackend(t, func(t testing.TB) jobqueue.Backend {
-		b, err := postgres.Open(context.Background(), url, &postgres.Options{Schema: newSchema(t), Relaxed: true})
+		b, err := postgres.Open(context.Background(), url, &postgres.Options{Schema: emptySchema(t), Relaxed: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -21,7 +22,11 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	status := m.Run()
-	if err := server.Stop(); err != nil {
+	var dropped error
+	if !server.Private() {
+		dropped = dropSpares()
+	}
+	if err := errors.Join(dropped, server.Stop()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		status = max(status, 1)
 	}
@@ -59,7 +64,7 @@ func openSchema(t testing.TB, o *postgres.Options) *postgres.Backend {
 
 // The rules do not depend on the disk, and hundreds of tests that wait for it at once would time each other out.
 func openBackend(t testing.TB) jobqueue.Backend {
-	return openSchema(t, &postgres.Options{Schema: newSchema(t), Relaxed: true})
+	return openSchema(t, &postgres.Options{Schema: emptySchema(t), Relaxed: true})
 }
 
 func TestBackend(t *testing.T) { queuetest.TestBackend(t, openBackend) }
