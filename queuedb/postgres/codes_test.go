@@ -122,6 +122,12 @@ func TestErrorsConnect(t *testing.T) {
 	if !errors.Is(err, jobqueue.ErrUnavailable) || postgres.Code(err) != "53300" {
 		t.Errorf("Open with all connections taken = %v, want 53300 as %v", err, jobqueue.ErrUnavailable)
 	}
+	for range 5 {
+		// It has a connection, which is idle.
+		if _, err := b.Counts(t.Context(), queue); err != nil {
+			t.Errorf("Counts with all connections taken = %v", err)
+		}
+	}
 	for _, o := range others {
 		if err := o.Close(); err != nil {
 			t.Error(err)

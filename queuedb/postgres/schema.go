@@ -151,8 +151,13 @@ func (c *conn) step(ctx context.Context) (s Status, err error) {
 	if err != nil || s.Pending() == 0 {
 		return s, err
 	}
-	if s.Format == 0 {
-		run("create schema if not exists " + pgx.Identifier{c.config.schema}.Sanitize())
+	var there bool
+	if err == nil {
+		// Who owns a schema need not be one who may make any.
+		err = c.config.classify(ctx, c.QueryRow(ctx, "select exists (select 1 from pg_namespace where nspname = $1)", c.config.schema).Scan(&there))
+	}
+	if !there {
+		run("create schema " + pgx.Identifier{c.config.schema}.Sanitize())
 	}
 	m := migrations[s.Format]
 	if err == nil {

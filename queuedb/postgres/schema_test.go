@@ -53,6 +53,47 @@ func TestMigrateTogether(t *testing.T) {
 	}
 }
 
+// A role that may make no schemas can migrate one that was made for it.
+func TestMigrateGiven(t *testing.T) {
+	schema, drop := server.Schema()
+	role, admin := schema+"_role", raw(t, "public")
+	for _, text := range []string{
+		"create role " + role + " login",
+		"create schema " + schema + " authorization " + role,
+	} {
+		if _, err := admin.Exec(t.Context(), text); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	t.Cleanup(func() {
+		if err := drop(); err != nil {
+			t.Error(err)
+		}
+		if _, err := raw(t, "public").Exec(context.Background(), "drop role "+role); err != nil {
+			t.Error(err)
+		}
+	})
+	as := with("user", role)
+	if err := postgres.Migrate(t.Context(), as, &postgres.Options{Schema: schema + "_other"}); !errors.Is(err, jobqueue.ErrInvalid) {
+		t.Errorf("Migrate of a schema that is not there = %v, want %v", err, jobqueue.ErrInvalid)
+	}
+	o := &postgres.Options{Schema: schema}
+	for range 2 {
+		if err := postgres.Migrate(t.Context(), as, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := postgres.Open(t.Context(), as, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	push(t, b, records(1)...)
+	if cs := pop(t, b, 1); len(cs) != 1 {
+		t.Errorf("Pop = %d jobs, want one", len(cs))
+	}
+}
+
 // A schema with a table meta of another program, and one that needs a newer program, are refused.
 func TestForeignSchema(t *testing.T) {
 	schema := newSchema(t)

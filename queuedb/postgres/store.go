@@ -65,6 +65,15 @@ func (s *store) take(ctx context.Context, line chan *conn) (*conn, error) {
 		return nil, fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, errClosed)
 	default:
 	}
+	if c == nil {
+		// Perhaps the next one is open.
+		select {
+		case other := <-line:
+			line <- c
+			c = other
+		default:
+		}
+	}
 	if c != nil {
 		return c, nil
 	}
