@@ -15,7 +15,7 @@ type Sentinels struct {
 	Addrs   []string  // theirs
 	Servers []*Server // the first is the master in the beginning
 
-	watchers []*Server
+	Watchers []*Server // the Sentinels themselves
 }
 
 // quorum is how many Sentinels must agree that a master is down.
@@ -56,7 +56,7 @@ func (s *Sentinels) start(settings []string) error {
 		if err != nil {
 			return err
 		}
-		s.watchers, s.Addrs = append(s.watchers, w), append(s.Addrs, w.Addr)
+		s.Watchers, s.Addrs = append(s.Watchers, w), append(s.Addrs, w.Addr)
 		if _, err := w.Do(ctx, "sentinel", "debug", "info-period", 1000, "publish-period", 500); err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (s *Sentinels) Agree(ctx context.Context) error {
 		if err != nil {
 			return false, err
 		}
-		for _, w := range s.watchers {
+		for _, w := range s.Watchers {
 			c := w.Client()
 			m, err := c.Do(ctx, "sentinel", "master", s.Master).Result()
 			c.Close()
@@ -95,7 +95,7 @@ func (s *Sentinels) Agree(ctx context.Context) error {
 // Now returns the server that most Sentinels say is the master.
 func (s *Sentinels) Now(ctx context.Context) (*Server, error) {
 	votes := map[string]int{}
-	for _, w := range s.watchers {
+	for _, w := range s.Watchers {
 		a, err := w.Do(ctx, "sentinel", "get-master-addr-by-name", s.Master)
 		if err != nil {
 			return nil, err
@@ -113,7 +113,7 @@ func (s *Sentinels) Now(ctx context.Context) (*Server, error) {
 }
 
 // Stop ends all and removes their files.
-func (s *Sentinels) Stop() error { return errors.Join(stopAll(s.watchers), stopAll(s.Servers)) }
+func (s *Sentinels) Stop() error { return errors.Join(stopAll(s.Watchers), stopAll(s.Servers)) }
 
 // follows reports whether a server is a replica that has all its master had when it began.
 func (s *Server) follows(ctx context.Context) (bool, error) {
