@@ -7,7 +7,7 @@
 //	{jobqueue:0}:       what the keys of shard 0 begin with
 //	  meta              numbers of the shard: format, last id, last sweep, …
 //	  n, q              queues: number by name, name by number
-//	  j<block>, jz      jobs: their fields by block of 128 ids; the blocks in order
+//	  j<block>, jz      jobs: their fields by block of 16 ids; the blocks in order
 //	  r<queue>, rz      ready: the ids in order; the queues by when their oldest became so
 //	  x, x<queue>       places in these lists whose job was taken out of turn: how many; which
 //	  d<queue>, dz      delayed: the ids by release time; the queues by the earliest of it
@@ -26,5 +26,6 @@
 // pushes to a domain, and of those of one process; those of several processes to several domains to a quarter of a second.
 //
 // What is confirmed is as durable as the server's settings make it: with appendfsync everysec a crash of its machine
-// may lose the last second, and a fail-over what the replica had not received.
+// may lose the last second, a kill of the server the last two, and a fail-over what the replica had not received; with
+// always a crash loses nothing that was confirmed.
 package queueredis

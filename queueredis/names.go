@@ -44,7 +44,7 @@ type jobID struct {
 // mostID is the largest number that scripts can tell from the next one.
 const mostID = 1 << 53
 
-// String is the number, followed by a dash and the shard if there are several.
+// idText is the number, followed by a dash and the shard if there are several.
 func (b *Backend) idText(id jobID) string {
 	if b.shards == 1 {
 		return strconv.FormatInt(id.number, 10)

@@ -34,7 +34,7 @@ func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (los
 	missing := make([][]*jobqueue.Claim, b.shards)
 	err = each(byShard(b, all, func(s settlement) int { return s.id.shard }), func(shard int, all []settlement) error {
 		for len(all) > 0 {
-			n := few(all)
+			n := min(len(all), mostWeight)
 			v, err := b.turn(ctx, shard, n, orderOf(all[:n]))
 			if err != nil {
 				return err
@@ -54,9 +54,6 @@ func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (los
 	}
 	return lost, nil
 }
-
-// few returns how many settlements go into one script.
-func few(all []settlement) int { return min(len(all), 1000) }
 
 var letters = map[jobqueue.Action]string{jobqueue.ActionRetry: "r", jobqueue.ActionGiveBack: "g", jobqueue.ActionAbandon: "a"}
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -142,5 +141,5 @@ func readNames(s string) (names []jobqueue.Name) {
 		}
 		names, s = append(names, n), rest[size:]
 	}
-	return slices.Compact(names)
+	return names
 }
