@@ -149,16 +149,22 @@ func TestUrgent(t *testing.T) {
 	})
 }
 
-// Domains get as much of the workers as each other, also of one whose jobs run 100 times as long.
+// Domains get as much of the workers as each other, also one whose jobs run 100 times as long, and one
+// of whose jobs nobody knows how long they run.
 func TestShares(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFarm(t, direct)
 		var mu sync.Mutex
 		used := map[string]time.Duration{}
-		f.add("job", jobqueue.Policy{}, func(ctx context.Context, _ int) error {
-			domain, d := jobqueue.FromContext(ctx).Domain, 5*time.Millisecond
-			if domain == "wiki0" {
+		f.add("job", jobqueue.Policy{}, func(ctx context.Context, n int) error {
+			domain, d := jobqueue.FromContext(ctx).Domain, 20*time.Millisecond
+			switch {
+			case domain == "slow":
 				d *= 100
+			case domain == "moody" && n%3 == 0:
+				d = 1500 * time.Millisecond
+			case domain == "moody":
+				d = time.Millisecond
 			}
 			time.Sleep(d)
 			mu.Lock()
@@ -166,16 +172,21 @@ func TestShares(t *testing.T) {
 			used[domain] += d
 			return nil
 		})
-		for i := range 20 {
-			f.pushOn(fmt.Sprint("wiki", i), "job", 1000)
-			f.pushOn(fmt.Sprint("wiki", i), "job", 1000)
+		domains := []string{"slow", "moody"}
+		for i := range 18 {
+			domains = append(domains, fmt.Sprint("wiki", i))
+		}
+		for range 2 {
+			for _, d := range domains {
+				f.pushOn(d, "job", 1000)
+			}
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		var ended []<-chan *runner.Result
 		for range 2 {
 			ended = append(ended, f.goRun(ctx, runner.Options{Workers: 4, Wait: true}))
 		}
-		time.Sleep(20 * time.Second)
+		time.Sleep(time.Minute)
 		stop()
 		for _, done := range ended {
 			<-done
@@ -184,15 +195,49 @@ func TestShares(t *testing.T) {
 		for _, d := range used {
 			sum += d
 		}
-		if sum < 156*time.Second {
-			t.Errorf("the workers were busy for %v of 160 s", sum)
+		if sum < 470*time.Second || len(used) != 20 {
+			t.Errorf("the workers were busy for %v of 480 s", sum)
 		}
 		for domain, d := range used {
-			if share := 20 * d.Seconds() / sum.Seconds(); share < 0.5 || share > 2 {
+			if share := 20 * d.Seconds() / sum.Seconds(); share < 0.85 || share > 1.15 {
 				t.Errorf("%s got %.2f of its share", domain, share)
 			}
 		}
-		t.Logf("the slow one got %v, another %v of %v", used["wiki0"], used["wiki1"], sum)
+		t.Logf("slow got %v, moody %v, another %v of %v", used["slow"], used["moody"], used["wiki1"], sum)
+	})
+}
+
+// A domain that pushes a job now and then is served at once beside a flood, however often it does.
+func TestTrickle(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t, direct)
+		var mu sync.Mutex
+		var waits []time.Duration
+		f.add("job", jobqueue.Policy{}, func(ctx context.Context, _ int) error {
+			c := jobqueue.FromContext(ctx)
+			if c.Domain == "b" {
+				mu.Lock()
+				waits = append(waits, time.Since(c.QueuedAt))
+				mu.Unlock()
+			}
+			time.Sleep(3 * time.Millisecond)
+			return nil
+		})
+		for range 40 {
+			f.pushOn("a", "job", 1000)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := f.goRun(ctx, runner.Options{Workers: 4, Wait: true})
+		time.Sleep(time.Second)
+		for range 200 {
+			f.pushOn("b", "job", 1)
+			time.Sleep(100 * time.Millisecond)
+		}
+		stop()
+		<-done
+		if len(waits) != 200 || slices.Max(waits) > 50*time.Millisecond {
+			t.Errorf("%d jobs ran, one waited for %v", len(waits), slices.Max(waits))
+		}
 	})
 }
 
