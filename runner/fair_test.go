@@ -3,6 +3,7 @@ package runner_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -147,6 +148,56 @@ func TestUrgent(t *testing.T) {
 		stop()
 		<-done
 	})
+}
+
+// So it is when the flood begins, and nobody knows yet how long its jobs take.
+func TestUrgentEarly(t *testing.T) {
+	for seed := range uint64(10) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFarm(t, direct)
+				rng := rand.New(rand.NewPCG(seed, 0))
+				ds := make([]time.Duration, 1000)
+				for i := range ds {
+					ds[i] = time.Duration(rng.IntN(200)) * time.Millisecond
+				}
+				f.add("low", jobqueue.Policy{}, func(_ context.Context, n int) error {
+					time.Sleep(ds[n])
+					return nil
+				})
+				var worst time.Duration
+				ended := make(chan struct{})
+				f.add("urgent", jobqueue.Policy{}, func(ctx context.Context, _ int) error {
+					worst = max(worst, time.Since(jobqueue.FromContext(ctx).QueuedAt))
+					ended <- struct{}{}
+					return nil
+				})
+				plan := schedule.Plan{Shares: []float64{9, 1}, Class: func(typ string) int {
+					if typ == "low" {
+						return 1
+					}
+					return 0
+				}}
+				ctx, stop := context.WithCancel(t.Context())
+				done := f.goRun(ctx, runner.Options{Workers: 8, Wait: true, Plan: plan})
+				f.pushOn("wiki1", "urgent", 1)
+				<-ended
+				for i := range 20 {
+					f.pushOn(fmt.Sprint("wiki", i), "low", 1000)
+					time.Sleep(5 * time.Millisecond)
+				}
+				for i := range 50 {
+					f.pushOn(fmt.Sprint("wiki", i), "urgent", 1)
+					<-ended
+				}
+				if worst > time.Second {
+					t.Errorf("an urgent job waited for %v", worst)
+				}
+				stop()
+				<-done
+			})
+		})
+	}
 }
 
 // Domains get as much of the workers as each other, also one whose jobs run 100 times as long, and one

@@ -49,6 +49,7 @@ type fetcher struct {
 	idle     bool             // nothing was in hand at the last look
 	looked   time.Time        // when the last look was
 	dealt    time.Time        // when places were last dealt
+	news     bool             // a queue has become ready since the last deal
 	refused  bool             // one got no place then that would have been the next to begin
 	charged  time.Time        // when running jobs were last charged
 	answer   atomic.Int64     // how long a claim that was answered took, in nanoseconds
@@ -103,7 +104,7 @@ func (f *fetcher) run(ctx context.Context) (Reason, error) {
 				f.look()
 			}
 			wait := busyLook
-			if f.refused {
+			if f.refused || f.news {
 				wait = quickLook
 			}
 			f.sleep(ctx, wait)

@@ -85,7 +85,7 @@ func (f *fetcher) unstall() {
 func (f *fetcher) deal(r room) []schedule.Place {
 	now := time.Now()
 	f.account(now)
-	f.dealt, f.refused = now, false
+	f.dealt, f.refused, f.news = now, false, false
 	gates := map[*gate]int{} // how many jobs each may still let through
 	probes := map[*jobType]bool{}
 	bytes := int64(maxBytes)
@@ -174,8 +174,10 @@ func (f *fetcher) overtake(ctx context.Context, r room) bool {
 			asked[s] = true
 		}
 	}
-	news := f.learn(now, told, asked) || len(asked) > 0 || f.refused && now.Sub(f.dealt) >= quickLook
-	if !news || r.over <= 0 || r.limit <= 0 {
+	if f.learn(now, told, asked) || len(asked) > 0 {
+		f.news = true
+	}
+	if r.over <= 0 || r.limit <= 0 || !f.news && !(f.refused && now.Sub(f.dealt) >= quickLook) {
 		return false
 	}
 	_, kept := f.claim(ctx, r)

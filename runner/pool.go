@@ -91,7 +91,7 @@ func (p *pool) push(jobs []*job, put time.Time) {
 	p.queue = append(p.queue, &batch{jobs: jobs, each: each, put: put, end: len(jobs)})
 }
 
-func (j *job) placed() schedule.Place { return j.place }
+func (j *job) placed() *schedule.Place { return &j.place }
 
 // waiting yields the places of the jobs in the buffer, and of more behind them.
 func (p *pool) waiting(more []*job) iter.Seq[schedule.Place] {

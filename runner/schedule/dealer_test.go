@@ -344,23 +344,32 @@ func TestSort(t *testing.T) {
 	ready(s, "w", "b")
 	first := s.Deal(start, 1, all)
 	s.Begun(first[0])
-	buffer := s.Deal(start, 4, all)
+	var buffer []*schedule.Place
+	deal := func(n int) {
+		for _, p := range s.Deal(start, n, all) {
+			buffer = append(buffer, &p)
+		}
+	}
+	deal(4)
 	order := func() (list []string) {
-		schedule.Sort(buffer, func(p schedule.Place) schedule.Place { return p })
+		schedule.Sort(buffer, func(p *schedule.Place) *schedule.Place { return p })
+		if last := buffer[len(buffer)-1]; last.Before(*buffer[0]) {
+			t.Errorf("the last place, %v, goes before the first, %v", last, buffer[0])
+		}
 		for _, p := range buffer {
 			list = append(list, p.Domain+p.Type)
 		}
 		return list
 	}
 	ready(s, "x", "b")
-	buffer = append(buffer, s.Deal(start, 2, all)...)
+	deal(2)
 	got := order()
 	// x has the same rights as w, which has begun one.
 	if want := []string{"xb", "wb", "xb", "wb", "wb", "wb"}; !slices.Equal(got, want) {
 		t.Errorf("order %v, want %v", got, want)
 	}
 	ready(s, "y", "a")
-	buffer = append(buffer, s.Deal(start, 3, all)...)
+	deal(3)
 	got = order()
 	if want := []string{"ya", "ya", "ya", "xb", "wb", "xb", "wb", "wb", "wb"}; !slices.Equal(got, want) {
 		t.Errorf("order %v, want %v", got, want)

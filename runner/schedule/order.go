@@ -36,8 +36,8 @@ func Sorted(places iter.Seq[Place]) bool {
 
 // Sort puts jobs into the order in which they should begin, by the places that they got in one or more
 // deals. Those of a later deal may go before others of an earlier one that have not begun, but not
-// if they are of the same domain and class.
-func Sort[T any](jobs []T, place func(T) Place) {
+// if they are of the same domain and class. Each gets the turn at which it stands then.
+func Sort[T any](jobs []T, place func(T) *Place) {
 	type turn struct {
 		at     float64
 		class  int
@@ -64,5 +64,6 @@ func Sort[T any](jobs []T, place func(T) Place) {
 		starts[s.class] = starts[s.class][1:]
 		next.at = 0
 		jobs[i], flows[next] = flows[next][0], flows[next][1:]
+		place(jobs[i]).slot = s.at
 	}
 }
