@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 		os.Exit(cli.Execute(cli.RunJobs(cli.App{Register: func(reg *jobqueue.Registry, _ *jobqueue.Group) error {
 			f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 			reg.Add(func() jobqueue.Job { return &note{starts: f} }, jobqueue.Policy{})
+			reg.Add(func() jobqueue.Job { return &low{note{starts: f}} }, jobqueue.Policy{})
 			return err
 		}})))
 	}
@@ -49,6 +50,11 @@ type note struct {
 }
 
 func (*note) Type() string { return "note" }
+
+// low is a note of another type.
+type low struct{ note }
+
+func (*low) Type() string { return "low" }
 
 func (j *note) Run(ctx context.Context) error {
 	_, err := fmt.Fprintln(j.starts, jobqueue.FromContext(ctx).ID, time.Since(j.Pushed).Microseconds())

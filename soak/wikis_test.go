@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +116,12 @@ func TestManyWikis(t *testing.T) {
 	if err := w.group.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	for h, err := range w.group.Hints(t.Context()) { // until all that was to be told is told and cleared
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone(h.Name)
+	}
 	requests := w.requests(length)
 	rate := float64(len(requests)) / length.Seconds()
 	for end := time.Now().Add(length); time.Now().Before(end); {
@@ -188,4 +196,154 @@ func TestAggregatorLost(t *testing.T) {
 	}
 	delays := delays(t, r.starts)
 	t.Logf("%d jobs; push to start: p50 %v, p99 %v, most %v", pushed, delays[len(delays)/2], delays[len(delays)*99/100], delays[len(delays)-1])
+}
+
+// starts returns how long after its push each job was started, by id.
+func (w *wikis) starts(r *runner) map[string]time.Duration {
+	w.Helper()
+	data, err := os.ReadFile(r.starts)
+	if err != nil {
+		w.Fatal(err)
+	}
+	all := map[string]time.Duration{}
+	for line := range strings.Lines(string(data)) {
+		id, us, _ := strings.Cut(strings.TrimSpace(line), " ")
+		n, err := strconv.Atoi(us)
+		if err != nil {
+			w.Fatal(err)
+		}
+		all[id] = time.Duration(n) * time.Microsecond
+	}
+	return all
+}
+
+// push pushes jobs to a domain and returns their ids.
+func (w *wikis) push(domain string, n int, job func(i int) jobqueue.Job) (ids []string) {
+	w.Helper()
+	for n > 0 {
+		specs := make([]jobqueue.Spec, min(n, 1000))
+		for i := range specs {
+			specs[i] = jobqueue.Spec{Domain: domain, Job: job(i)}
+		}
+		pushed, err := w.group.Push(w.Context(), specs...)
+		if err != nil {
+			w.Fatal(err)
+		}
+		for _, p := range pushed {
+			ids = append(ids, p.ID)
+		}
+		n -= len(specs)
+	}
+	return ids
+}
+
+// empty waits until a queue has no jobs.
+func (w *wikis) empty(domain, typ string) {
+	w.Helper()
+	awaitName(w.T, w.group, jobqueue.Name{Domain: domain, Type: typ}, func(c jobqueue.Counts) bool { return c.Total() == 0 })
+}
+
+// TestWikisFlood has one domain push a flood and, a second later, another one ten jobs.
+func TestWikisFlood(t *testing.T) {
+	length, asked := duration(t)
+	flood, rounds := 20_000, 1
+	if asked {
+		flood, rounds = 200_000, 5
+	}
+	w := newWikis(t, 100, "")
+	r := start(t, w.dir, 0, "--config", w.farm)
+	quick := func(int) jobqueue.Job { return &note{Pushed: time.Now()} }
+	w.push("wiki1", 10, quick)
+	w.empty("wiki1", "note")
+	var alone, beside [][]string
+	for end := time.Now().Add(length / 3); time.Now().Before(end); {
+		alone = append(alone, w.push("wiki1", 10, quick))
+		w.empty("wiki1", "note")
+	}
+	for range rounds {
+		w.push("wiki0", flood, func(int) jobqueue.Job {
+			return &note{Pushed: time.Now(), Takes: time.Duration(rand.IntN(10)) * time.Millisecond}
+		})
+		<-time.After(time.Second)
+		beside = append(beside, w.push("wiki1", 10, quick))
+		w.empty("wiki1", "note")
+		if n, err := w.group.Delete(t.Context(), jobqueue.Filter{Domain: "wiki0", States: []jobqueue.State{jobqueue.Ready}}); err != nil || n == 0 {
+			t.Fatalf("Delete = %d, %v: the flood was over too soon", n, err)
+		}
+		w.empty("wiki0", "note")
+	}
+	r.stop(t)
+	starts := w.starts(r)
+	last := func(batches [][]string) (all []time.Duration) {
+		for _, ids := range batches {
+			var most time.Duration
+			for _, id := range ids {
+				d, ok := starts[id]
+				if !ok {
+					t.Fatalf("job %s was not started", id)
+				}
+				most = max(most, d)
+			}
+			all = append(all, most)
+		}
+		slices.Sort(all)
+		return all
+	}
+	a, b := last(alone), last(beside)
+	limit := 2*a[len(a)/2] + 10*time.Millisecond + 50*time.Millisecond
+	t.Logf("ten jobs: alone %v (median of %d), behind a flood of %d %v", a[len(a)/2], len(a), flood, b)
+	if asked && b[len(b)/2] > limit {
+		t.Errorf("behind the flood they took %v, want %v at most", b[len(b)/2], limit)
+	}
+}
+
+// TestWikisUrgent pushes urgent jobs now and then beside a flood of low ones of up to 200 ms.
+func TestWikisUrgent(t *testing.T) {
+	length, asked := duration(t)
+	w := newWikis(t, 100, "classes: {urgent: 9, low: 1}\n")
+	if err := replace(w.farm, "types: {", "types: {low: {class: low}, "); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, w.dir, 0, "--config", w.farm, "--procs", "8")
+	w.push("wiki1", 1, func(int) jobqueue.Job { return &note{Pushed: time.Now()} })
+	w.empty("wiki1", "note") // It is up.
+	for i := range 20 {
+		w.push(w.domains[i], 1000, func(int) jobqueue.Job {
+			return &low{note{Pushed: time.Now(), Takes: time.Duration(rand.IntN(200)) * time.Millisecond}}
+		})
+	}
+	var urgent []string
+	for end := time.Now().Add(length); time.Now().Before(end); {
+		domain := w.domains[rand.IntN(len(w.domains))]
+		urgent = append(urgent, w.push(domain, 1, func(int) jobqueue.Job { return &note{Pushed: time.Now()} })...)
+		w.empty(domain, "note")
+	}
+	if _, err := w.group.Delete(t.Context(), jobqueue.Filter{Type: "low", States: []jobqueue.State{jobqueue.Ready}}); err != nil {
+		t.Fatal(err)
+	}
+	r.stop(t)
+	starts := w.starts(r)
+	var waits []time.Duration
+	for _, id := range urgent {
+		d, ok := starts[id]
+		if !ok {
+			t.Fatalf("job %s was not started", id)
+		}
+		waits = append(waits, d)
+	}
+	slices.Sort(waits)
+	lows := len(starts) - len(urgent)
+	t.Logf("%d urgent jobs waited %v (median), %v at most, while %d others were started", len(waits), waits[len(waits)/2], waits[len(waits)-1], lows)
+	if asked && waits[len(waits)-1] > time.Second || lows == 0 {
+		t.Errorf("an urgent job must not wait for more than a second, and the others must go on")
+	}
+}
+
+// replace replaces a text in a file.
+func replace(path, old, new string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte(strings.Replace(string(text), old, new, 1)), 0o600)
 }
