@@ -69,6 +69,9 @@ func (r *run) spent(j *job) {
 // account tells the dealer what jobs have used, and which have begun.
 func (f *fetcher) account(now time.Time) {
 	f.r.pool.begun(func(j *job) { f.dealer.Begun(j.place) })
+	if !f.r.pool.working() {
+		f.dealer.Caught()
+	}
 	for _, u := range f.r.used.take() {
 		f.dealer.Charge(now, u.Name, u.more)
 		if u.runs > 0 {

@@ -80,6 +80,7 @@ func (f *fetcher) found() map[*store]int {
 // learn notes queues that are said to have got work, of stores that were not asked since. It
 // reports whether there are any.
 func (f *fetcher) learn(now time.Time, told map[jobqueue.Name]struct{}, asked map[*store]bool) (any bool) {
+	f.account(now)
 	for n := range told {
 		if s := f.storeOf(n.Type); f.serves(n) && !asked[s] {
 			f.jobType(s, n.Type)
@@ -95,7 +96,9 @@ func (f *fetcher) set(s *store, ready []jobqueue.Backlog) {
 	for i := range ready {
 		f.jobType(s, ready[i].Type)
 	}
-	f.dealer.Replace(time.Now(), s.index, ready)
+	now := time.Now()
+	f.account(now)
+	f.dealer.Replace(now, s.index, ready)
 }
 
 // manyNames is up to how many names a store is asked about one by one.

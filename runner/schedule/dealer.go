@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"iter"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -213,6 +214,21 @@ func (d *Dealer) Begun(p Place) {
 	c := d.classes[p.class]
 	d.now, c.now = p.slot, p.start
 	d.top, c.top = max(d.top, p.slot), max(c.top, p.start)
+}
+
+// Caught says that all places that were dealt have begun, or have no job. Those that have work may be
+// far ahead of what began last, if that goes on for long; who becomes ready since begins little before them.
+func (d *Dealer) Caught() {
+	ready := math.Inf(1)
+	for _, c := range d.classes {
+		if least := c.first(); !math.IsInf(least, 1) {
+			ready = min(ready, c.tag)
+			c.now = max(c.now, least-credit)
+		}
+	}
+	if !math.IsInf(ready, 1) {
+		d.now = max(d.now, ready-credit)
+	}
 }
 
 // Charge adds to what a queue's domain and class have used: what a run, of MinCost at least, takes

@@ -192,6 +192,26 @@ func TestDebt(t *testing.T) {
 	}
 }
 
+// Who was alone for long, with jobs that go on and on, does not pay for it when others come.
+func TestAlone(t *testing.T) {
+	plan := schedule.Plan{Shares: []float64{9, 1}, Class: func(typ string) int { return int(typ[0] - 'a') }}
+	s := schedule.New(1, plan)
+	ready(s, "alone", "b")
+	deal(s, 100, domainOf, quick)
+	s.Charge(start, name("alone", "b"), 8*time.Hour)
+	s.Caught()
+	ready(s, "other", "b", "urgent", "a")
+	// They begin a second before, by their shares: 900 ms of the class and 1 s of the domain.
+	got := deal(s, 1200, domainOf, quick)
+	if got["other"] == 0 || got["urgent"] < 1000 {
+		t.Errorf("places = %v, want most for the more urgent one, which was without", got)
+	}
+	got = deal(s, 20_000, domainOf, quick)
+	if n := got["alone"] + got["other"]; !near(n, 2000, 100) || got["alone"] < 400 {
+		t.Errorf("places = %v, want 2,000 for the less urgent two, and some for each", got)
+	}
+}
+
 // What is not admitted gets no place in this deal, and its turn in the next.
 func TestAdmit(t *testing.T) {
 	s := schedule.New(1, schedule.Plan{})

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"math"
 	"time"
 
 	"github.com/wikifarm/jobqueue"
@@ -135,13 +136,18 @@ func (f *flow) move(d float64) {
 
 // least returns the tag with which a flow begins that gets work: none that competes with it has less.
 func (c *class) least() float64 {
-	least := c.now
+	return max(min(c.now, c.first()), c.top-credit)
+}
+
+// first returns the least tag of those that can be served; infinite if there are none.
+func (c *class) first() float64 {
+	least := math.Inf(1)
 	for _, t := range c.types {
 		if !t.shut && len(t.heap) > 0 {
 			least = min(least, t.heap[0].flow.tag)
 		}
 	}
-	return max(least, c.top-credit)
+	return least
 }
 
 // next returns the flow of the class that is to be served next; nil if there is none.

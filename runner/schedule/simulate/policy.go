@@ -202,6 +202,7 @@ func (f *fair) next(now time.Duration, runner int) *queue {
 		p := places[0]
 		if q := f.queues[p.Name]; len(q.jobs) > 0 {
 			s.Begun(p)
+			s.Caught()
 			q.domain.cost = p.Cost
 			return q
 		}
