@@ -122,8 +122,9 @@ func TestManyWikis(t *testing.T) {
 		}
 		gone(h.Name)
 	}
-	requests := w.requests(length)
-	rate := float64(len(requests)) / length.Seconds()
+	span := max(length, 10*time.Second) // some requests are five seconds apart
+	requests := w.requests(span)
+	rate := float64(len(requests)) / span.Seconds()
 	for end := time.Now().Add(length); time.Now().Before(end); {
 		gone(w.anywhere())
 	}
@@ -132,7 +133,7 @@ func TestManyWikis(t *testing.T) {
 	p50, p99 := delays[len(delays)/2], delays[len(delays)*99/100]
 	t.Logf("idle: %.1f requests a second; push to start, %d times: p50 %v, p99 %v, most %v", rate, len(delays), p50, p99, delays[len(delays)-1])
 	if rate >= 5 || rate == 0 {
-		t.Errorf("%d requests in %v, fewer than 5 a second are wanted:\n%s", len(requests), length, strings.Join(requests, "\n"))
+		t.Errorf("%d requests in %v, fewer than 5 a second are wanted:\n%s", len(requests), span, strings.Join(requests, "\n"))
 	}
 	if asked && p99 > 50*time.Millisecond {
 		t.Errorf("a job must start within 50ms (p99)")
