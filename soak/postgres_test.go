@@ -268,6 +268,32 @@ func TestPostgresTakeover(t *testing.T) {
 	}
 }
 
+// TestPostgresLong has jobs take ten leases while their runner lives and another one has nothing to do: none runs twice.
+func TestPostgresLong(t *testing.T) {
+	const jobs = 20
+	_, asked := duration(t)
+	lease, leases := 2*time.Second, 2
+	if asked {
+		lease, leases = time.Second, 10
+	}
+	d := newDatabase(t, lease)
+	d.push(jobs, func(_ int, j *note) { j.Takes = time.Duration(leases) * lease })
+	runners := []*runner{d.runner(0, "--procs", fmt.Sprint(jobs))}
+	await(t, d.group, func(c jobqueue.Counts) bool { return c.Claimed == jobs })
+	runners = append(runners, d.runner(1, "--procs", fmt.Sprint(jobs)))
+	d.idle()
+	seen, starts := map[string]int{}, 0
+	for _, r := range runners {
+		if res := r.stop(t); res.Counts.Failed+res.Counts.Lost+res.Counts.Unsettled > 0 {
+			t.Errorf("%+v, want none failed or lost\n%s", res.Counts, r.stderr.String())
+		}
+		starts += r.count(t, seen)
+	}
+	if starts != jobs || len(seen) != jobs {
+		t.Errorf("%d starts of %d jobs, want each of %d once", starts, len(seen), jobs)
+	}
+}
+
 // started returns how long after its push a job was started, 0 if it was not.
 func (r *runner) started(t *testing.T, id string) time.Duration {
 	t.Helper()
