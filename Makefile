@@ -27,7 +27,7 @@ bench: server
 
 # Real processes against one store, for a minute, with limits on how long anyone may wait.
 soak:
-	SOAK=60s go test -count=1 -v ./soak
+	SOAK=60s go test -count=1 -timeout 1h -v ./soak
 	SOAK=60s go test -count=1 -v -run 'TestShare|TestPowerLoss|TestAbandoned' ./queuedb/sqlite
 
 # How long each fuzz target runs.

@@ -162,7 +162,7 @@ func kills(t *testing.T, least int) int {
 	if !asked {
 		return least
 	}
-	return max(3, int(length/(5*time.Second)))
+	return max(3, int(length/(10*time.Second)))
 }
 
 func privateRedis(t *testing.T, settings ...string) *redistest.Server {
