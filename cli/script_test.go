@@ -20,6 +20,7 @@ import (
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/cli"
 	"github.com/wikifarm/jobqueue/queuedb/postgres/pgtest"
+	"github.com/wikifarm/jobqueue/queueredis/redistest"
 	"github.com/wikifarm/jobqueue/runner"
 )
 
@@ -79,6 +80,26 @@ func TestPostgres(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "hold": hold},
+	})
+}
+
+// The commands with a Redis server of their own.
+func TestRedis(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/redis",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			server, err := redistest.Private()
+			if err != nil {
+				return err
+			}
+			e.Defer(func() { server.Stop() })
+			e.Setenv("GORACE", "atexit_sleep_ms=0")
+			e.Setenv("REDIS_URL", server.URL)
+			e.Setenv("SECRET", "hunter2")
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits},
 	})
 }
 
