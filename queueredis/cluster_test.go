@@ -163,91 +163,69 @@ func ask(t testing.TB, s *redistest.Server, args ...any) any {
 	return v
 }
 
-// TestShardMoves moves a shard to another server while it is used. What cannot be done before all of it has
-// moved is unavailable, and can be repeated.
-func TestShardMoves(t *testing.T) {
-	c := theCluster(t)
-	prefix := clusterPrefix(t)
-	b := open(t, queueredis.Options{Addrs: c.Addrs, Shards: clusterShards, Prefix: prefix})
-	const shard, count = 2, 500
-	name := jobqueue.Name{Domain: domainOf(shard, clusterShards), Type: "work"}
-	records := make([]jobqueue.Record, count)
-	for i := range records {
-		records[i] = jobqueue.Record{Name: name, Params: fmt.Appendf(nil, `{"n":%d}`, i)}
-	}
-	if _, err := b.Push(t.Context(), uuid.New(), records); err != nil {
-		t.Fatal(err)
-	}
-	from := ownerOf(t, c, prefix, shard)
-	var to *redistest.Server
+// moveShard moves a shard to another server, some of its keys at a time, and returns from where and to where. Before
+// each step it calls between.
+func moveShard(t *testing.T, c *redistest.Cluster, prefix string, shard int, between func()) (from, to *redistest.Server) {
+	t.Helper()
+	from = ownerOf(t, c, prefix, shard)
 	for other := range clusterShards {
 		if s := ownerOf(t, c, prefix, other); s != from {
 			to = s
 		}
 	}
-	before := map[string]int{}
-	for _, code := range []string{"MOVED", "ASK", "TRYAGAIN"} {
-		before[code] = errorsOf(t, code, from, to)
-	}
-	ran := map[string]bool{}
-	// drain runs some jobs, or says that they cannot be had.
-	drain := func(n int) error {
-		claims, err := b.Pop(t.Context(), jobqueue.Lease{Token: uuid.New(), TTL: time.Minute, Owner: "test"}, jobqueue.Want{Name: name, Max: n})
-		if err != nil {
-			return err
-		}
-		for _, c := range claims {
-			if ran[c.ID] {
-				t.Errorf("job %s ran twice", c.ID)
-			}
-			ran[c.ID] = true
-		}
-		return settleAll(t.Context(), b, claims)
-	}
-	if err := drain(100); err != nil {
-		t.Fatal(err)
-	}
 	slot := ask(t, from, "cluster", "keyslot", shardKey(prefix, shard))
 	ask(t, to, "cluster", "setslot", slot, "importing", ask(t, from, "cluster", "myid"))
 	ask(t, from, "cluster", "setslot", slot, "migrating", ask(t, to, "cluster", "myid"))
 	host, port, _ := strings.Cut(to.Addr, ":")
-	refused := 0
 	for {
-		keys := ask(t, from, "cluster", "getkeysinslot", slot, 3).([]any)
+		between()
+		keys := ask(t, from, "cluster", "getkeysinslot", slot, 50).([]any)
 		if len(keys) == 0 {
 			break
 		}
-		// Nothing may be done with half of a shard.
-		err := drain(10)
-		if !errors.Is(err, jobqueue.ErrUnavailable) {
-			t.Fatalf("with %v still to be moved a Pop says: %v", keys, err)
-		}
-		refused++
 		ask(t, from, append([]any{"migrate", host, port, "", 0, 5000, "keys"}, keys...)...)
-	}
-	if err := drain(10); !errors.Is(err, jobqueue.ErrUnavailable) {
-		t.Fatalf("before the shard is assigned a Pop says: %v", err)
 	}
 	for _, s := range []*redistest.Server{to, from} {
 		ask(t, s, "cluster", "setslot", slot, "node", ask(t, to, "cluster", "myid"))
 	}
-	for len(ran) < count {
-		if err := drain(100); err != nil && !errors.Is(err, jobqueue.ErrUnavailable) {
-			t.Fatal(err)
-		}
-		if t.Context().Err() != nil {
-			t.Fatalf("%d of %d jobs ran", len(ran), count)
-		}
+	return from, to
+}
+
+// TestShardMoves moves a shard to another server while a runner drains it. Until all of it has moved it is unavailable, and no
+// call sees a part of it; then the runner goes on by itself, and no job has run twice.
+func TestShardMoves(t *testing.T) {
+	c := theCluster(t)
+	prefix := clusterPrefix(t)
+	b := open(t, queueredis.Options{Addrs: c.Addrs, Shards: clusterShards, Prefix: prefix})
+	const shard = 2
+	d := newDrain(t, b, domainOf(shard, clusterShards))
+	d.push(10_000)
+	codes := map[string]int{"MOVED": 0, "ASK": 0, "TRYAGAIN": 0}
+	for code := range codes {
+		codes[code] = errorsOf(t, code, c.Servers...)
 	}
-	for code, n := range before {
-		now := errorsOf(t, code, from, to)
-		if now == n {
+	var from, to *redistest.Server
+	refused := 0
+	again, lost := d.run(func() {
+		from, to = moveShard(t, c, prefix, shard, func() {
+			_, err := b.Pop(t.Context(), jobqueue.Lease{Token: uuid.New(), TTL: time.Minute}, jobqueue.Want{Name: d.names[0], Max: 1})
+			if !errors.Is(err, jobqueue.ErrUnavailable) {
+				t.Fatalf("while the shard moves a Pop says: %v", err)
+			}
+			refused++
+		})
+	})
+	if again > 0 || len(lost) > 0 {
+		t.Errorf("%d jobs ran again, and %d never", again, len(lost))
+	}
+	for code, n := range codes {
+		codes[code] = errorsOf(t, code, c.Servers...) - n
+		if codes[code] == 0 {
 			t.Errorf("no server has answered %s", code)
 		}
-		t.Logf("%d times %s", now-n, code)
 	}
-	t.Logf("refused %d times while the shard moved", refused)
-	if got := ownerOf(t, c, prefix, shard); got != to {
+	t.Logf("refused %d times; %v", refused, codes)
+	if got := ownerOf(t, c, prefix, shard); got != to || got == from {
 		t.Errorf("the shard is at %s, want %s", got.Addr, to.Addr)
 	}
 }
