@@ -348,3 +348,78 @@ func replace(path, old, new string) error {
 	}
 	return os.WriteFile(path, []byte(strings.Replace(string(text), old, new, 1)), 0o600)
 }
+
+// TestWikisCap runs jobs of a capped type in three runners, one of which is killed.
+func TestWikisCap(t *testing.T) {
+	const most, jobs = 5, 200
+	log := filepath.Join(t.TempDir(), "log")
+	w := newWikis(t, 20, fmt.Sprintf("caps: {types: {capped: %d}}\n", most))
+	handler := fmt.Sprintf(`capped: {handler: {exec: [sh, -c, 'echo + >>%[1]s; sleep 0.05; echo - >>%[1]s']}}, `, log)
+	if err := replace(w.farm, "types: {", "types: {"+handler); err != nil {
+		t.Fatal(err)
+	}
+	specs := make([]jobqueue.Spec, jobs)
+	for i := range specs {
+		specs[i] = jobqueue.Spec{Domain: w.domains[i%len(w.domains)], Type: "capped"}
+	}
+	if _, err := w.group.Push(t.Context(), specs...); err != nil {
+		t.Fatal(err)
+	}
+	var runners []*runner
+	for i := range 3 {
+		runners = append(runners, start(t, w.dir, i, "--config", w.farm, "--procs", "8"))
+	}
+	left := func() (n int) {
+		counts, err := w.group.Counts(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range counts {
+			n += c.Total()
+		}
+		return n
+	}
+	within := time.After(2 * time.Minute)
+	for killed := false; ; {
+		n := left()
+		if n == 0 {
+			break
+		}
+		if !killed && n < jobs/2 {
+			killed = true
+			if err := runners[0].cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		select {
+		case <-within:
+			t.Fatalf("%d jobs are left", n)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	for _, r := range runners[1:] {
+		r.stop(t)
+	}
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, top, starts := 0, 0, 0
+	for line := range strings.Lines(string(text)) {
+		if line == "+\n" {
+			running++
+			starts++
+		} else {
+			running--
+		}
+		top = max(top, running)
+	}
+	// Those of the killed runner do not say that they have ended.
+	if died := starts - jobs; died < 0 || top > most+max(died, 0) {
+		t.Errorf("%d jobs ran at once, at most %d may; %d starts of %d", top, most, starts, jobs)
+	}
+	if top < most {
+		t.Errorf("%d jobs ran at once at most, there is room for %d", top, most)
+	}
+	t.Logf("%d starts of %d jobs, %d at once at most", starts, jobs, top)
+}
