@@ -22,7 +22,8 @@ func (b *Backend) classify(err error) error {
 	}
 	message := strings.TrimPrefix(err.Error(), "ERR ")
 	var reply redis.Error
-	if !errors.As(err, &reply) {
+	// What the driver says itself, such as that no Sentinel knows the master, may have a reply in it that is not about the call.
+	if !errors.As(err, &reply) || strings.HasPrefix(message, "redis: ") {
 		return fmt.Errorf("%w: %s: %w", jobqueue.ErrUnavailable, b.where, err)
 	}
 	code, rest, _ := strings.Cut(message, " ")

@@ -124,8 +124,12 @@ func (b *Backend) pushAll(ctx context.Context, shard int, calls []*pushCall) err
 	if err != nil {
 		return err
 	}
-	for i, a := range list(v) {
-		calls[i].answer = text(a)
+	answers := list(v)
+	if len(answers) != len(calls) {
+		return errAnswer
+	}
+	for i, c := range calls {
+		c.answer = text(answers[i])
 	}
 	return nil
 }

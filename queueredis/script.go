@@ -3,7 +3,6 @@ package queueredis
 import (
 	"context"
 	"embed"
-	"errors"
 	"strconv"
 	"strings"
 
@@ -72,9 +71,6 @@ func (b *Backend) run(ctx context.Context, shard int, s *redis.Script, args ...a
 	go func() {
 		defer cancel()
 		v, err := s.Run(inner, b.client, b.keys[shard], all...).Result()
-		if errors.Is(err, redis.Nil) {
-			err = nil
-		}
 		answered <- answer{v, err}
 	}()
 	select {

@@ -3,6 +3,7 @@ package queueredis_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -116,4 +117,34 @@ func TestFailOver(t *testing.T) {
 	now, err := s.Now(t.Context())
 	must(t, err)
 	audit(t, admin(t, now), queueredis.DefaultPrefix, 0)
+}
+
+// TestMasterForgotten has the Sentinels forget the master: nothing is done, and nobody is told that it was.
+func TestMasterForgotten(t *testing.T) {
+	s := startSentinels(t)
+	b := open(t, queueredis.Options{Addrs: s.Addrs, Master: s.Master})
+	for _, w := range s.Watchers {
+		ask(t, w, "sentinel", "remove", s.Master)
+	}
+	ask(t, s.Servers[0], "client", "kill", "type", "normal")
+	id := uuid.New()
+	pushed, err := b.Push(t.Context(), id, jobs(3, 10))
+	if len(pushed) > 0 {
+		t.Errorf("Push = %v", pushed)
+	}
+	wants(t, err, jobqueue.ErrUnavailable, "sentinels")
+	_, err = popAll(t.Context(), b, 3)
+	wants(t, err, jobqueue.ErrUnavailable, "sentinels")
+	_, err = b.Counts(t.Context())
+	wants(t, err, jobqueue.ErrUnavailable, "sentinels")
+	for _, w := range s.Watchers {
+		host, port, _ := strings.Cut(s.Servers[0].Addr, ":")
+		ask(t, w, "sentinel", "monitor", s.Master, host, port, 2)
+	}
+	if _, err := b.Push(t.Context(), id, jobs(3, 10)); err != nil {
+		t.Error(err)
+	}
+	if claims, err := popAll(t.Context(), b, 10); err != nil || len(claims) != 3 {
+		t.Errorf("Pop = %v, %v, want what was pushed", claims, err)
+	}
 }
