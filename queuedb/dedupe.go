@@ -194,7 +194,6 @@ func (p *pushing) holdTwins() error {
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	p.lines.begin()
 	p.lines.add(ids)
 	held, err := p.numbers("place_hold", ids)
 	if err != nil {
@@ -267,7 +266,7 @@ func (p *pushing) writeWaiting() error {
 		}
 	}
 	if len(delayed) > 0 {
-		if err := p.ExecEach("later_put", releases, delayed); err != nil {
+		if err := p.delay(releases, delayed); err != nil {
 			return err
 		}
 	}
@@ -315,6 +314,15 @@ func (t tx) putBackWith(failures, expiries []int64, reasons []string, ids, since
 func (t tx) putReady(ids, since []int64) error {
 	t.lines.add(ids)
 	return t.ExecEach("ready_put", since, ids)
+}
+
+// delay has jobs, which are nowhere or delayed, wait until some time each.
+func (t tx) delay(releases, ids []int64) error {
+	t.lines.add(ids)
+	if first := slices.Min(releases); t.lines.release == 0 || first < t.lines.release {
+		t.lines.release = first
+	}
+	return t.ExecEach("later_put", releases, ids)
 }
 
 // positions returns n positions at the back.

@@ -3,6 +3,7 @@ package queuedb
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -55,6 +56,7 @@ type poppingDirect struct {
 	started time.Time
 
 	queues, limits []int64
+	looks          []int64 // queues, and delayed
 	names          map[int64]jobqueue.Name
 
 	rows  []row
@@ -63,13 +65,14 @@ type poppingDirect struct {
 
 // claim looks until it has an answer, twice at most. It reports whether there is nothing, for sure.
 func (p *poppingDirect) claim(ctx context.Context) (none bool, err error) {
-	after, final := p.b.reached.after(p.queues, p.started)
+	p.looks = append(slices.Clip(p.queues), delayed)
+	after, final := p.b.reached.after(p.looks, p.started)
 	due := time.Since(time.Unix(0, p.b.due.Load())) < dueAgain
 	none, err = p.look(ctx, after, final, due)
 	if err != nil || none || len(p.rows) > 0 || final && due {
 		return none, err
 	}
-	return p.look(ctx, p.b.reached.full(p.queues, p.started), true, true)
+	return p.look(ctx, p.b.reached.full(p.looks, p.started), true, true)
 }
 
 // want takes in what is wanted, and reports whether it can be claimed so.
@@ -85,7 +88,7 @@ func (p *poppingDirect) want(ctx context.Context, wants []jobqueue.Want) (bool, 
 	}
 	if len(domains) > 0 {
 		f := found{}
-		if err := p.store.Direct(ctx, Call{"queue_find", []any{domains, types}, f.row}); err != nil {
+		if err := p.store.Direct(ctx, Call{"queue_find", []any{domains, types}, f.row, nil}); err != nil {
 			return false, err
 		}
 		p.b.remember(f)
@@ -113,24 +116,26 @@ func (p *poppingDirect) look(ctx context.Context, after []int64, final, due bool
 	for _, n := range p.limits {
 		total += n
 	}
+	for i, q := range p.looks {
+		if after[i] == stored {
+			after[i] = p.b.late.back(q, stored)
+		}
+	}
+	after, dueAfter := after[:len(p.queues)], after[len(p.queues)]
+	from := p.b.late.back(delayed, dueAfter)
 	late := p.late(after)
 	calls := make([]Call, 0, 2)
 	stopped, offset := p.b.stopped.Load(), p.b.offset.Load()
-	var released lining
-	if due {
-		released.begin()
-		calls = append(calls, Call{"later_release", []any{stopped, offset, int64(releaseFirst)}, func(scan Scan) error {
-			var id int64
-			err := scan(&id)
-			released.add([]int64{id})
-			return err
-		}})
+	released := releasing{lining: lining{since: began}}
+	// A process that has just begun, and one that was told of late ones, goes on from here.
+	if due = due || from < 0 || from != dueAfter; due {
+		calls = append(calls, Call{"later_release", []any{stopped, offset, int64(releaseFirst), from}, released.row, released.some})
 	}
 	p.rows = make([]row, 0, min(total, 1000))
 	positions := make([]int64, 0, cap(p.rows))
 	calls = append(calls, Call{"pop", []any{
 		p.lease.Token[:], p.lease.Owner, micros(p.lease.TTL), p.queues, p.limits, after, total, stopped, offset, final, due,
-		late.places, late.queues, late.first, late.last, late.limits,
+		late.places, late.queues, late.first, late.last, late.limits, from,
 	}, func(scan Scan) error {
 		var r row
 		var position int64
@@ -140,14 +145,25 @@ func (p *poppingDirect) look(ctx context.Context, after []int64, final, due bool
 		}
 		p.rows, positions = append(p.rows, r), append(positions, position)
 		return nil
-	}})
+	}, nil})
 	err = p.store.Direct(ctx, calls...)
 	if err != nil {
 		return false, err
 	}
-	if len(released.ids) > 0 {
+	if due {
+		until, noted := released.last, released.last-1
+		if len(released.ids) < releaseFirst {
+			until, noted = released.now, everything // What is due later is not late.
+		}
+		p.b.reached.released(until, released.some(), time.Now())
+		p.b.late.looked(delayed, max(from-1, 0), noted, began)
+	}
+	if released.some() {
 		p.b.due.Store(time.Now().UnixNano())
-		p.b.noteLate(ctx, &released)
+		p.b.noteLate(ctx, &released.lining)
+	}
+	if due || none || len(p.rows) > 0 {
+		p.b.reached.looked(p.looks[len(p.queues):], []int64{dueAfter}, began)
 	}
 	if none || len(p.rows) > 0 {
 		p.looked(after, positions, late, began)
@@ -155,6 +171,24 @@ func (p *poppingDirect) look(ctx context.Context, after []int64, final, due bool
 	}
 	return none, nil
 }
+
+// A releasing collects what later_release says.
+type releasing struct {
+	lining
+	last, now int64
+}
+
+func (r *releasing) row(scan Scan) error {
+	var id, release int64
+	err := scan(&id, &release, &r.now)
+	if id != 0 {
+		r.add([]int64{id})
+		r.last = max(r.last, release)
+	}
+	return err
+}
+
+func (r *releasing) some() bool { return len(r.ids) > 0 }
 
 // lateParts are columns of the spans that a look goes over besides.
 type lateParts struct{ places, queues, first, last, limits []int64 }

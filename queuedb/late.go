@@ -12,6 +12,7 @@ import (
 // A job whose transaction commits late stands behind positions that have been claimed, where
 // looks do not go. So such transactions note where their jobs stand: those of callers
 // as a part of them, and those of this package that took long when they are over. Claimers read what was noted since they last did.
+// Delayed jobs whose time has passed by then are noted with it.
 const (
 	lateEvery  = 250 * time.Millisecond // between two times that a Pop reads what was noted; Ready always does
 	lateKeep   = time.Minute            // how long what was read is remembered, and at least that it stays stored
@@ -123,12 +124,15 @@ func (l *lates) before(queue, position int64) (spans []span) {
 	return spans
 }
 
-// firsts returns the first position of each queue that has spans.
+// firsts returns the first position of each queue, other than delayed, that has spans.
 func (l *lates) firsts() map[int64]int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	firsts := make(map[int64]int64, len(l.spans))
 	for q, spans := range l.spans {
+		if q == delayed {
+			continue
+		}
 		firsts[q] = slices.MinFunc(spans, func(a, b span) int { return cmp.Compare(a.first, b.first) }).first
 	}
 	return firsts
@@ -136,10 +140,20 @@ func (l *lates) firsts() map[int64]int64 {
 
 // back returns the position to look behind, so that no span is left out.
 func (l *lates) back(queue, after int64) int64 {
+	if after == stored && l.any(queue) {
+		return 0
+	}
 	if spans := l.before(queue, after); len(spans) > 0 {
 		return spans[0].first - 1
 	}
 	return after
+}
+
+// any reports whether a queue has spans.
+func (l *lates) any(queue int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.spans[queue]) > 0
 }
 
 // looked forgets what a look went over, which began then, behind one position and up to another.
@@ -197,7 +211,7 @@ func (b *Backend) readLateIfDue(ctx context.Context, store Direct) error {
 		return nil
 	}
 	var r reading
-	err := store.Direct(ctx, Call{"late_find", []any{since(seen)}, r.row})
+	err := store.Direct(ctx, Call{"late_find", []any{since(seen)}, r.row, nil})
 	if err == nil {
 		b.late.read(&r)
 	}
@@ -214,14 +228,9 @@ func since(snapshot string) any {
 
 // A lining notes which jobs a transaction of this package gives places, or keeps from being claimed.
 type lining struct {
-	ids   Numbers
-	since time.Time // when they had them
-}
-
-func (l *lining) begin() {
-	if l.since.IsZero() {
-		l.since = time.Now()
-	}
+	ids     Numbers
+	since   time.Time // when it began
+	release int64     // when the first of those that it delays is ready, or 0
 }
 
 func (l *lining) add(ids []int64) { l.ids = append(l.ids, ids...) }

@@ -93,7 +93,7 @@ func recycleLapsed(t tx, m *jobqueue.Maintained) (more bool, err error) {
 }
 
 func releaseDue(t tx, m *jobqueue.Maintained) (more bool, err error) {
-	m.Released, err = t.releaseDue(releaseBatch)
+	m.Released, err = t.releaseDue(releaseBatch, true)
 	return m.Released == releaseBatch, err
 }
 

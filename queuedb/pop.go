@@ -66,7 +66,7 @@ func (p *popping) run(l jobqueue.Lease, started time.Time) ([]*jobqueue.Claim, e
 	if _, err := p.sweepIfDue(); err != nil {
 		return nil, err
 	}
-	if _, err := p.releaseDue(releaseFirst); err != nil {
+	if _, err := p.releaseDue(releaseFirst, false); err != nil {
 		return nil, err
 	}
 	short, err := p.take()
@@ -125,7 +125,12 @@ func (p *popping) refill(first bool) (ready int, more bool, err error) {
 		}
 	}
 	if n := len(queues); n > 0 {
-		err = p.QueryEach("later_due", due.row, queues, column(n, p.now()), column(n, int64(releaseBatch)))
+		columns := []any{queues, column(n, p.now()), column(n, int64(releaseBatch))}
+		if !p.Exclusive() {
+			full := p.b.reached.full([]int64{delayed}, time.Now())[0] == 0
+			columns = append(columns, column(n, p.dueFrom(full)))
+		}
+		err = p.QueryEach("later_due", due.row, columns...)
 		if err != nil {
 			return 0, false, err
 		}

@@ -250,7 +250,7 @@ func (p *pushing) store() error {
 		err = p.ExecEach("ready_push", ready)
 	}
 	if err == nil && len(delayed) > 0 {
-		err = p.ExecEach("later_put", releases, delayed)
+		err = p.delay(releases, delayed)
 	}
 	if err == nil && len(p.late) > 0 {
 		err = p.lineUp(p.lateAt, p.late, column(len(p.late), p.now()))

@@ -1,6 +1,7 @@
 package queuedb
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -9,15 +10,19 @@ import (
 // before costs nothing, even while the store cannot clean it up. A job may still come to
 // stand there, when its transaction commits late or the one that held it gives it up. So the look trails a
 // little, and now and then, and before a Pop answers short, it is a full one, as often as it is cheap.
+//
+// The same holds for delayed jobs of all queues together, whose positions are the times at which they are ready: all that
+// were due by then are ready.
 const (
-	reachTrail  = 30 * time.Millisecond  // behind the last claim
-	reachStep   = 10 * time.Millisecond  // between two positions that are remembered
-	reachKeep   = time.Second            // between two times that positions are stored
-	cheapLook   = 500 * time.Millisecond // a full look that is always allowed
-	lookShare   = 20                     // a dearer one is not, for so many times as long
-	lookSoonest = time.Second            // after one, a full look
+	reachTrail  = 30 * time.Millisecond // behind the last claim
+	reachStep   = 10 * time.Millisecond // between two positions that are remembered
+	reachKeep   = time.Second           // between two times that positions are stored
+	cheapLook   = 2 * time.Millisecond  // a full look that is always allowed
+	lookShare   = 20                    // a dearer one is not, for so many times as long
+	lookSoonest = time.Second           // after one, a full look
 	lookLatest  = 30 * time.Second
 	stored      = -1 // the position that the store has
+	delayed     = 0  // instead of a queue
 )
 
 // reaches are up to where each queue was claimed last.
@@ -29,7 +34,8 @@ type reaches struct {
 
 type reach struct {
 	marks []mark // the newest last
-	moved bool   // since positions were stored
+	moved int64  // the last one at which there was a job
+	kept  int64  // the one that was stored
 	full  time.Time
 	took  time.Duration // that look
 }
@@ -91,7 +97,8 @@ func (k *reach) mayLook(now time.Time) bool {
 	return k.took < cheapLook || now.Sub(k.full) >= lookShare*k.took
 }
 
-func (k *reach) trailing(now time.Time) (position int64) {
+func (k *reach) trailing(now time.Time) int64 {
+	position := int64(stored)
 	for _, m := range k.marks {
 		if now.Sub(m.at) >= reachTrail {
 			position = m.position
@@ -109,8 +116,8 @@ func (c *reaches) looked(queues, after []int64, began time.Time) {
 		if after[i] == 0 {
 			k := c.at(q)
 			k.full, k.took = now, now.Sub(began)
-		} else if after[i] == stored {
-			c.at(q).full = now
+		} else if k := c.at(q); after[i] == stored && k.full.IsZero() {
+			k.full = now
 		}
 	}
 }
@@ -132,11 +139,42 @@ func (c *reaches) claimed(queue, position int64, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := c.at(queue)
+	k.add(position, now)
+	k.moved = max(k.moved, position)
+}
+
+// released notes until when delayed jobs have been made ready, and whether there were any.
+func (c *reaches) released(until int64, some bool, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.at(delayed)
+	k.add(until, now)
+	if some {
+		k.moved = max(k.moved, until)
+	}
+}
+
+// lower has delayed jobs that are ready from then on looked at, unless it is 0.
+func (c *reaches) lower(release int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.queues[delayed]
+	if k == nil || release == 0 {
+		return
+	}
+	n := len(k.marks)
+	k.marks = slices.DeleteFunc(k.marks, func(m mark) bool { return m.position >= release })
+	if len(k.marks) < n {
+		k.marks = append(k.marks[:0:0], mark{position: release - 1})
+	}
+}
+
+// add adds a mark, unless it is before another.
+func (k *reach) add(position int64, now time.Time) {
 	n := len(k.marks)
 	if n > 0 && position <= k.marks[n-1].position {
 		return // It was found behind.
 	}
-	k.moved = true
 	if n > 1 && now.Sub(k.marks[n-2].at) < reachStep {
 		k.marks[n-1] = mark{position, now}
 		return
@@ -158,8 +196,8 @@ func (c *reaches) keep(now time.Time) (queues, positions []int64) {
 	}
 	c.kept = now
 	for q, k := range c.queues {
-		if p := k.trailing(now); k.moved && p > 0 {
-			k.moved = false
+		if p := k.trailing(now); k.kept < k.moved && p > k.kept {
+			k.kept = p
 			queues, positions = append(queues, q), append(positions, p)
 		}
 	}

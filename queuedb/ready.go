@@ -63,6 +63,8 @@ func (b *Backend) readBacklogs(t tx, names []jobqueue.Name) ([]jobqueue.Backlog,
 		add(queue, at)
 		return err
 	}
+	began := time.Now()
+	full := t.Exclusive() || b.polls.full(began)
 	var wanted map[int64]struct{}
 	if len(names) > 0 {
 		queues, err := b.findQueues(t, names)
@@ -76,13 +78,16 @@ func (b *Backend) readBacklogs(t tx, names []jobqueue.Name) ([]jobqueue.Backlog,
 			wanted[id] = struct{}{}
 			ids = append(ids, id)
 		}
-		if err := t.firstReady(ids, row); err != nil {
+		if err := t.firstReady(ids, full, row); err != nil {
 			return nil, err
 		}
-	} else if err := t.readyQueues(row); err != nil {
+	} else if err := t.readyQueues(full, row); err != nil {
 		return nil, err
-	} else if err := t.dueQueues(add); err != nil {
+	} else if err := t.dueQueues(full, add); err != nil {
 		return nil, err
+	}
+	if full {
+		b.polls.looked(began)
 	}
 	if err := t.lapsedQueues(wanted, add); err != nil {
 		return nil, err
@@ -129,7 +134,7 @@ func (p *polls) looked(began time.Time) {
 }
 
 // firstReady calls row with those of the queues that have a ready or due job, and since when.
-func (t tx) firstReady(queues []int64, row func(Scan) error) error {
+func (t tx) firstReady(queues []int64, full bool, row func(Scan) error) error {
 	if len(queues) == 0 {
 		return nil
 	}
@@ -137,26 +142,19 @@ func (t tx) firstReady(queues []int64, row func(Scan) error) error {
 	if t.Exclusive() {
 		return t.QueryEach("ready_first", row, queues, now)
 	}
-	began := time.Now()
-	if t.b.polls.full(began) {
-		defer t.b.polls.looked(began)
-		return t.QueryEach("ready_first", row, queues, now, make([]int64, len(queues)))
+	after := make([]int64, len(queues))
+	if !full {
+		after = t.b.reached.behind(queues, time.Now())
+		for i, q := range queues {
+			after[i] = t.b.late.back(q, after[i])
+		}
 	}
-	after := t.b.reached.behind(queues, began)
-	for i, q := range queues {
-		after[i] = t.b.late.back(q, after[i])
-	}
-	return t.QueryEach("ready_first", row, queues, now, after)
+	return t.QueryEach("ready_first", row, queues, now, after, column(len(queues), t.dueFrom(full)))
 }
 
 // readyQueues calls row with each queue that has a ready job, and since when.
-func (t tx) readyQueues(row func(Scan) error) error {
-	began := time.Now()
-	if t.Exclusive() {
-		return t.Query("ready_queues", row)
-	}
-	if t.b.polls.full(began) {
-		defer t.b.polls.looked(began)
+func (t tx) readyQueues(full bool, row func(Scan) error) error {
+	if full {
 		return t.Query("ready_queues", row)
 	}
 	if err := t.Query("ready_queues_after", row); err != nil {
@@ -169,12 +167,16 @@ func (t tx) readyQueues(row func(Scan) error) error {
 	if len(queues) == 0 {
 		return nil
 	}
-	return t.QueryEach("ready_first", row, queues, now, after)
+	return t.QueryEach("ready_first", row, queues, now, after, column(len(queues), t.dueFrom(false)))
 }
 
 // dueQueues adds the queues with delayed jobs that are due. While these are few,
 // it looks at them alone; when they pile up, once at each queue with delayed jobs.
-func (t tx) dueQueues(add func(queue, since int64)) error {
+func (t tx) dueQueues(full bool, add func(queue, since int64)) error {
+	var from []any
+	if !t.Exclusive() {
+		from = []any{t.dueFrom(full)}
+	}
 	due := int64(0)
 	err := t.Query("later_queues", func(scan Scan) error {
 		var queue, since, n int64
@@ -182,7 +184,7 @@ func (t tx) dueQueues(add func(queue, since int64)) error {
 		add(queue, since)
 		due += n
 		return err
-	}, t.now(), int64(releaseBatch))
+	}, append([]any{t.now(), int64(releaseBatch)}, from...)...)
 	if err != nil || due < releaseBatch {
 		return err
 	}
@@ -191,7 +193,7 @@ func (t tx) dueQueues(add func(queue, since int64)) error {
 		err := scan(&queue, &since)
 		add(queue, since)
 		return err
-	}, t.now())
+	}, append([]any{t.now()}, from...)...)
 }
 
 // lapsedQueues adds the queues of claims that the next sweep ends, those wanted or, with nil, all.

@@ -125,12 +125,12 @@ func (s *settling) write(t tx) error {
 		}
 	}
 	for _, part := range []struct {
-		statement         string
+		put               func(at, ids []int64) error
 		failures, ids, at []int64
 		reasons           []string
 	}{
-		{"later_put", s.delayed.failures, s.delayed.ids, s.delayed.at, s.delayed.reasons},
-		{"abandoned_put", s.abandoned.failures, s.abandoned.ids, s.abandoned.at, s.abandoned.reasons},
+		{t.delay, s.delayed.failures, s.delayed.ids, s.delayed.at, s.delayed.reasons},
+		{t.keep, s.abandoned.failures, s.abandoned.ids, s.abandoned.at, s.abandoned.reasons},
 	} {
 		if len(part.ids) == 0 {
 			continue
@@ -139,12 +139,15 @@ func (s *settling) write(t tx) error {
 		if err := t.ExecEach("job_change", part.failures, zeros, part.reasons, zeros, part.ids); err != nil {
 			return err
 		}
-		if err := t.ExecEach(part.statement, part.at, part.ids); err != nil {
+		if err := part.put(part.at, part.ids); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// keep abandons jobs, which are nowhere, until some time each or, with 0, for ever.
+func (t tx) keep(until, ids []int64) error { return t.ExecEach("abandoned_put", until, ids) }
 
 // cut shortens an error to what is stored.
 func cut(s string) string {

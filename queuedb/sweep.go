@@ -101,6 +101,14 @@ func (d *due) row(scan Scan) error {
 	return err
 }
 
+// dueFrom returns from when on to look for delayed jobs, less than 0 for the time that is stored.
+func (t tx) dueFrom(full bool) int64 {
+	if full {
+		return 0
+	}
+	return t.b.late.back(delayed, t.b.reached.behind([]int64{delayed}, time.Now())[0])
+}
+
 // cut sorts by release time and keeps the first n.
 func (d *due) cut(n int) {
 	order := make([]int, len(d.ids))
@@ -122,9 +130,13 @@ func (d *due) cut(n int) {
 }
 
 // releaseDue makes ready up to n jobs of any queue that are due, those that have been for longest.
-func (t tx) releaseDue(n int) (released int, err error) {
+func (t tx) releaseDue(n int, full bool) (released int, err error) {
 	var d due
-	if err := t.Query("later_due_any", d.row, t.now(), int64(n)); err != nil {
+	args := []any{t.now(), int64(n)}
+	if !t.Exclusive() {
+		args = append(args, t.dueFrom(full))
+	}
+	if err := t.Query("later_due_any", d.row, args...); err != nil {
 		return 0, err
 	}
 	d.cut(n)

@@ -167,7 +167,7 @@ func TestRoleDefaults(t *testing.T) {
 		rs := records(2)
 		rs[0].Delay = time.Hour
 		push(t, b, rs...)
-		if _, err := admin.Exec(t.Context(), "update later set release = 1"); err != nil {
+		if _, err := admin.Exec(t.Context(), "update later set release = (extract(epoch from clock_timestamp()) * 1000000)::bigint"); err != nil {
 			t.Fatal(err)
 		}
 		if cs := pop(t, b, 2); len(cs) != 2 {

@@ -143,7 +143,7 @@ func TestTripsDue(t *testing.T) {
 			rs[k].Type, rs[k].Delay = "later", time.Hour
 		}
 		push(t, b, rs...)
-		if _, err := c.Exec(t.Context(), "update later set release = 1"); err != nil {
+		if _, err := c.Exec(t.Context(), "update later set release = (extract(epoch from clock_timestamp()) * 1000000)::bigint"); err != nil {
 			t.Fatal(err)
 		}
 		before := n.Load()
@@ -197,7 +197,7 @@ func TestTripsEmpty(t *testing.T) {
 
 // Under an old snapshot what was deleted does not slow down those who ask what is ready.
 func TestReadyHeld(t *testing.T) {
-	const calls, batches = 200, 120
+	const calls, batches = 200, 60
 	schema := newSchema(t)
 	o := &postgres.Options{Schema: schema, Relaxed: true}
 	hold, err := raw(t, schema).BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})

@@ -160,10 +160,9 @@ func (c *conn) direct(ctx context.Context, calls []queuedb.Call) (gave bool, fai
 		}
 		var rows pgx.Rows
 		if rows, err = results.Query(); err == nil {
-			var n int
-			n, failed = each(rows, call.Row)
+			_, failed = each(rows, call.Row)
 			err = rows.Err()
-			gave = gave || n > 0 && call.Statement == "later_release"
+			gave = gave || call.Readies != nil && call.Readies()
 		}
 	}
 	// The commit of a batch comes last.

@@ -11,4 +11,10 @@ select
 from quick
 cross join job
 where id = any($1::bigint[])
-group by queue, (coalesce(position, id) - 1) / 1000;
+group by queue, (coalesce(position, id) - 1) / 1000
+union all
+select 0, min(release), max(release)
+from quick
+cross join later
+where job = any($1::bigint[])
+having count(*) > 0;

@@ -1,10 +1,11 @@
 -- Returns delayed jobs of any queue that are due. Nobody else gets them.
--- $1 now, $2 how many at most
+-- $1 now, $2 how many at most, $3 from which time on, or less than 0 for the one that is known
 select
   job,
   release
 from later
-where release <= $1
+where release >= (select case when $1 < s.start then 0 else s.start end from (select case when $3::bigint < 0 then coalesce((select position from reached where queue = 0), 0) else $3::bigint end) as s (start))
+  and release <= $1
 order by release
 limit $2
 for update skip locked;

@@ -5,14 +5,19 @@
 -- $1 token, $2 owner, $3 ttl, $4 distinct queues, $5 how many of each at most, $6 the position of each to begin behind or
 -- less than 0 for the one that is known, $7 how many in all at most, $8 the time if the clock is stopped or 0, $9 what to
 -- add to it, $10 whether it may be short, $11 whether delayed jobs have been seen to; spans before these positions to look
--- at first: $12 the number of the queue in $4, $13 queues, $14 first, $15 last positions, $16 how many of each at most
+-- at first: $12 the number of the queue in $4, $13 queues, $14 first, $15 last positions, $16 how many of each at most; $17
+-- from which time on to look for delayed jobs, or less than 0 for the one that is known
 with clock as materialized (
   select coalesce(nullif($8::bigint, 0), (extract(epoch from clock_timestamp()) * 1000000)::bigint) + $9::bigint as now
+), span as materialized (
+  select now, case when now < s.start then 0 else s.start end as start
+  from clock
+  cross join (select case when $17::bigint < 0 then coalesce((select position from reached where queue = 0), 0) else $17::bigint end) as s (start)
 ), due as materialized (
-  select now
-  from clock, sweep, meta
+  select now, start
+  from span, sweep, meta
   where oldest <= 1
-    and ($11::boolean or not exists (select 1 from later where release <= now))
+    and ($11::boolean or not exists (select 1 from later where release between start and now))
     and swept between now - 1000000 and now
 ), wanted as materialized (
   select
@@ -57,7 +62,7 @@ with clock as materialized (
     or $10::boolean
     and not exists (select 1 from claim where token = $1)
     and not exists (select 1 from claim where expires <= now)
-    and not exists (select 1 from later where release <= now)
+    and not exists (select 1 from later where release between start and now)
 ), gone as (
   delete from ready
   where ctid = any(array(select tuple from picked, agreed))

@@ -1,9 +1,10 @@
 -- Returns queues and since when they have a ready job.
--- $1 queues, $2 now, $3 the position of each to look behind, or less than 0 for the one that is known
+-- $1 queues, $2 now, $3 the position of each to look behind, or less than 0 for the one that is known, $4 from which
+-- time on to look for delayed jobs, the same
 select
   t.queue,
   f.since
-from unnest($1::bigint[], $2::bigint[], $3::bigint[]) as t (queue, now, after)
+from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) as t (queue, now, after, start)
 cross join lateral (
   (
     select since
@@ -18,6 +19,7 @@ cross join lateral (
     select release
     from later
     where queue = t.queue
+      and release >= (select case when t.now < s.start then 0 else s.start end from (select case when t.start < 0 then coalesce((select position from reached where queue = 0), 0) else t.start end) as s (start))
       and release <= t.now
     order by release
     limit 1
