@@ -40,51 +40,6 @@ func (c *Caps) of(n jobqueue.Name) (typ, domain int, ofType, ofDomain bool) {
 	return typ, domain, ofType, ofDomain
 }
 
-// A tolls is how many jobs of each capped type and domain a runner has claimed, or is about to.
-type tolls struct {
-	Types   map[string]int `json:"types,omitempty"`
-	Domains map[string]int `json:"domains,omitempty"`
-}
-
-func newTolls() tolls { return tolls{map[string]int{}, map[string]int{}} }
-
-// add adds a job of a queue, where there is a cap.
-func (t tolls) add(n jobqueue.Name, c *Caps) {
-	_, _, ofType, ofDomain := c.of(n)
-	if ofType {
-		t.Types[n.Type]++
-	}
-	if ofDomain {
-		t.Domains[n.Domain]++
-	}
-}
-
-func (t tolls) none() bool { return len(t.Types)+len(t.Domains) == 0 }
-
-func (t tolls) plus(o tolls) {
-	for n, count := range o.Types {
-		t.Types[n] += count
-	}
-	for n, count := range o.Domains {
-		t.Domains[n] += count
-	}
-}
-
-// within reports whether none of t is more than in o.
-func (t tolls) within(o tolls) bool {
-	for n, count := range t.Types {
-		if count > o.Types[n] {
-			return false
-		}
-	}
-	for n, count := range t.Domains {
-		if count > o.Domains[n] {
-			return false
-		}
-	}
-	return true
-}
-
 // caps keeps a run within the caps of the farm. Before it claims a runner announces how many jobs it would then
 // have, and then reads what all others have announced. Of two that want the last place each sees the other,
 // so that never both take it; that neither does, happens, and then they try again.
@@ -97,15 +52,16 @@ type caps struct {
 	others  tolls // what other runners had announced when that was read
 	blocked bool  // somebody else has what would have got a place
 	next    time.Time
-	failing bool
+	failed  int // times in a row that it could not be announced or read
 
+	turn      chan struct{} // held by the call that announces
 	mu        sync.Mutex
 	announced tolls // no less than what the runner has
 	at        time.Time
 }
 
 func newCaps(r *run) *caps {
-	c := &caps{r: r, limits: r.o.Caps, others: newTolls(), announced: newTolls()}
+	c := &caps{r: r, limits: r.o.Caps, others: newTolls(), announced: newTolls(), turn: make(chan struct{}, 1)}
 	if c.limits.any() {
 		if c.control = r.group.Control; c.control == nil {
 			r.log.Warn("caps hold for this process alone, as the default backend has no Control")
@@ -117,6 +73,13 @@ func newCaps(r *run) *caps {
 // room says whether one more job of a queue may be claimed, beside those that the runner has.
 func (c *caps) room(n jobqueue.Name, mine tolls) schedule.Answer {
 	typ, domain, ofType, ofDomain := c.limits.of(n)
+	if c.failed > 0 && (ofType || ofDomain) {
+		c.blocked = true
+		if ofType {
+			return schedule.NoType
+		}
+		return schedule.NoDomain
+	}
 	if ofType && mine.Types[n.Type]+c.others.Types[n.Type] >= typ {
 		c.blocked = c.blocked || c.others.Types[n.Type] > 0
 		return schedule.NoType
@@ -143,11 +106,9 @@ func (c *caps) admit(ctx context.Context, places []schedule.Place) (admitted, re
 		return places, nil
 	}
 	mine, want := c.mine(), c.mine()
-	for _, p := range places {
-		want.add(p.Name, &c.limits)
-	}
+	places, refused = c.sayable(places, want)
 	if c.holds(want) {
-		return places, nil
+		return places, refused
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
@@ -157,17 +118,36 @@ func (c *caps) admit(ctx context.Context, places []schedule.Place) (admitted, re
 	}
 	c.heard(err)
 	for _, p := range places {
-		if _, _, ofType, ofDomain := c.limits.of(p.Name); (ofType || ofDomain) && (err != nil || c.room(p.Name, mine) != schedule.Admit) {
+		if c.room(p.Name, mine) != schedule.Admit {
 			refused = append(refused, p)
 			continue
 		}
 		mine.add(p.Name, &c.limits)
 		admitted = append(admitted, p)
 	}
-	if len(refused) > 0 && err == nil {
-		c.heard(c.announce(ctx, mine))
+	if !want.within(mine) {
+		// What is not known to be free is not taken later either, without another look.
+		if lower := c.announce(ctx, mine); err == nil {
+			c.heard(lower)
+		}
 	}
 	return admitted, refused
+}
+
+// sayable adds places to want, and refuses those for which one value has no room.
+func (c *caps) sayable(places []schedule.Place, want tolls) (some, refused []schedule.Place) {
+	bytes := want.bytes()
+	for _, p := range places {
+		more := want.more(p.Name, &c.limits)
+		if more > 0 && bytes+more > jobqueue.MaxValue {
+			refused = append(refused, p)
+			continue
+		}
+		bytes += more
+		want.add(p.Name, &c.limits)
+		some = append(some, p)
+	}
+	return some, refused
 }
 
 // holds reports whether so much was announced already, and counts for a while.
@@ -199,37 +179,62 @@ func (c *caps) look(ctx context.Context) error {
 	return nil
 }
 
-// announce says how much the runner has.
+// announce says how much the runner has. If that fails it counts as announced only as far as it is less than before.
 func (c *caps) announce(ctx context.Context, t tolls) error {
+	begun, err := c.say(ctx, func() tolls { return t })
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.store(ctx, t)
+	if err == nil || t.within(c.announced) {
+		c.announced = t
+	}
+	c.at = begun
+	return err
 }
 
-func (c *caps) store(ctx context.Context, t tolls) error {
-	data, err := json.Marshal(t)
+// repeat says once more what was announced, so that it goes on to count.
+func (c *caps) repeat(ctx context.Context) {
+	// What fails is tried again, and meanwhile nothing more is claimed.
+	begun, _ := c.say(ctx, func() tolls {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.announced
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = begun
+}
+
+// say stores what a call returns, one call at a time, and returns since when it counts; zero if that fails. It may
+// be stored then; as nothing is claimed before something is, so much is not too little.
+func (c *caps) say(ctx context.Context, what func() tolls) (time.Time, error) {
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return time.Time{}, fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, context.Cause(ctx))
+	}
+	data, err := json.Marshal(what())
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	begun := time.Now()
 	v := jobqueue.Value{Key: capPrefix + c.r.id, Data: data, TTL: capTime, Version: jobqueue.AnyVersion}
 	if _, _, err := c.control.SetValue(ctx, v); err != nil {
-		// It may be stored. As nothing is claimed before something is, so much is not too little.
-		c.at = time.Time{}
-		return err
+		return time.Time{}, err
 	}
-	c.announced, c.at = t, begun
-	return nil
+	return begun, nil
 }
 
 func (c *caps) heard(err error) {
-	if err != nil {
-		if !c.failing && c.r.calls.Err() == nil {
-			c.r.log.Warn("caps cannot be kept, what has one waits", "error", printable(err.Error()))
-		}
-		c.next = time.Now().Add(time.Second)
+	if err == nil {
+		c.failed = 0
+		return
 	}
-	c.failing = err != nil
+	if c.failed == 0 && c.r.calls.Err() == nil {
+		c.r.log.Warn("caps cannot be kept, what has one waits", "error", printable(err.Error()))
+	}
+	c.next = time.Now().Add(backoff(c.failed))
+	c.failed++
 }
 
 // tend gives up what the runner does not use any more, and looks what others do if that is waited for.
@@ -247,7 +252,7 @@ func (c *caps) tend(now time.Time) {
 	ctx, cancel := context.WithTimeout(c.r.calls, probeTime)
 	defer cancel()
 	var err error
-	if unused {
+	if unused || c.failed > 0 {
 		err = c.announce(ctx, mine)
 	}
 	if err == nil && c.blocked {
@@ -266,6 +271,13 @@ func (c *caps) wait(d time.Duration) time.Duration {
 	return min(d, max(time.Until(c.next), 0))
 }
 
+// nothing reports whether nothing was announced.
+func (c *caps) nothing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.announced.none()
+}
+
 // keep repeats what was announced, so that it goes on to count, until ctx ends; then it takes it back, unless
 // there are jobs that do not end.
 func (c *caps) keep(ctx context.Context) {
@@ -278,17 +290,14 @@ func (c *caps) keep(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
-			call, cancel := context.WithTimeout(ctx, capBeat)
-			c.mu.Lock()
-			if !c.announced.none() {
-				// What fails is tried again, and meanwhile nothing more is claimed.
-				_ = c.store(call, c.announced)
+			call, cancel := context.WithTimeout(ctx, probeTime)
+			if !c.nothing() {
+				c.repeat(call)
 			}
-			c.mu.Unlock()
 			cancel()
 		}
 	}
-	if c.announced.none() || len(c.r.stuck()) > 0 {
+	if c.nothing() || len(c.r.stuck()) > 0 {
 		return
 	}
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), presenceWait)

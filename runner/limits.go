@@ -2,6 +2,7 @@ package runner
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/runner/schedule"
@@ -10,11 +11,10 @@ import (
 // live calls f for the queue of every job that a worker runs or that is to be run, and of those that a
 // claim whose answer was lost may have got. It is for the fetcher.
 func (r *run) live(f func(n jobqueue.Name)) {
-	current := make(map[*job]bool, len(r.workers))
-	for _, w := range r.workers {
-		// Also one whose claim is gone.
-		if j := w.current.Load(); j != nil {
-			current[j] = true
+	counted := map[*job]bool{}
+	count := func(j *job) {
+		if !counted[j] {
+			counted[j] = true
 			f(j.claim.Name)
 		}
 	}
@@ -28,10 +28,18 @@ func (r *run) live(f func(n jobqueue.Name)) {
 		}
 		for _, b := range s.beaters {
 			b.each(func(j *job) {
-				if j.unsettled() && !current[j] {
-					f(j.claim.Name)
+				if j.unsettled() {
+					count(j)
 				}
 			})
+		}
+	}
+	// Behind the beaters: what leaves one of these and goes on running is with its worker by then.
+	for _, w := range r.workers {
+		for _, at := range []*atomic.Pointer[job]{&w.early, &w.current} {
+			if j := at.Load(); j != nil {
+				count(j)
+			}
 		}
 	}
 }

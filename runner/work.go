@@ -24,6 +24,7 @@ type worker struct {
 	id      int
 	batch   *batch
 	current atomic.Pointer[job] // for those who cancel
+	early   atomic.Pointer[job] // that is settled, and then becomes current
 	at      *job                // for the next goroutine, should the job's code end this one
 }
 
@@ -102,6 +103,7 @@ func (w *worker) do(j *job) {
 		j.ctx.deadline = j.started.Add(limit)
 	}
 	w.current.Store(j)
+	w.early.Store(nil)
 	// Those who cancel set the flag before they look at the workers.
 	if w.r.cutOff.Load() {
 		j.ctx.end(ErrStopped)
@@ -140,6 +142,7 @@ func (w *worker) settleFirst(j *job) bool {
 	j.early = make(chan bool, 1)
 	j.outcome = jobqueue.Outcome{Claim: j.claim, Do: jobqueue.ActionDone}
 	j.state.Store(sure)
+	w.early.Store(j)
 	j.hand.beater.s.settler.add(w.id, j)
 	w.r.unsure.Add(1)
 	ok := <-j.early
@@ -147,6 +150,7 @@ func (w *worker) settleFirst(j *job) bool {
 	w.r.wake()
 	if !ok {
 		j.state.Store(dropped)
+		w.early.Store(nil)
 		w.r.unrun.Add(1)
 		w.r.spent(j)
 		return false
