@@ -202,7 +202,7 @@ func TestPostgresFreeze(t *testing.T) {
 	}
 }
 
-// TestPostgresAway crashes the server and leaves it away for three leases: no job runs twice.
+// TestPostgresAway crashes the server and leaves it away for three leases: no job runs twice, even if one runner is slow to come back.
 func TestPostgresAway(t *testing.T) {
 	const lease = 2 * time.Second
 	d := newDatabase(t, lease)
@@ -214,10 +214,28 @@ func TestPostgresAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-time.After(3 * lease)
+	// One is not there yet when the other first looks for leases that have ended.
+	if err := runners[0].cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
 	if err := d.server.Restart(); err != nil {
 		t.Fatal(err)
 	}
 	back := time.Now()
+	c, err := pgx.Connect(t.Context(), d.server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	swept := "select swept from " + pgx.Identifier{d.schema, "sweep"}.Sanitize()
+	await(t, d.group, func(jobqueue.Counts) bool {
+		var at int64
+		if err := c.QueryRow(t.Context(), swept).Scan(&at); err != nil {
+			t.Fatal(err)
+		}
+		return at > back.UnixMicro()
+	})
+	runners[0].thaw(t)
 	d.idle()
 	took := time.Since(back)
 	starts, lost := 0, 0
