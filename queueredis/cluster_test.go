@@ -200,6 +200,7 @@ func TestShardMoves(t *testing.T) {
 	const shard = 2
 	d := newDrain(t, b, domainOf(shard, clusterShards))
 	d.push(10_000)
+	asleep := open(t, queueredis.Options{Addrs: c.Addrs, Shards: clusterShards, Prefix: prefix})
 	codes := map[string]int{"MOVED": 0, "ASK": 0, "TRYAGAIN": 0}
 	for code := range codes {
 		codes[code] = errorsOf(t, code, c.Servers...)
@@ -218,6 +219,10 @@ func TestShardMoves(t *testing.T) {
 	if again > 0 || len(lost) > 0 {
 		t.Errorf("%d jobs ran again, and %d never", again, len(lost))
 	}
+	// It knows the old place alone.
+	if _, err := asleep.Counts(t.Context(), d.names...); err != nil {
+		t.Error(err)
+	}
 	for code, n := range codes {
 		codes[code] = errorsOf(t, code, c.Servers...) - n
 		if codes[code] == 0 {
@@ -230,16 +235,19 @@ func TestShardMoves(t *testing.T) {
 	}
 }
 
+// nodeTimeout sets after how many milliseconds a master is replaced.
+func nodeTimeout(t *testing.T, c *redistest.Cluster, ms int) {
+	t.Helper()
+	for _, s := range c.Servers {
+		ask(t, s, "config", "set", "cluster-node-timeout", ms)
+	}
+	must(t, c.Whole(t.Context()))
+}
+
 // TestMasterLost kills a master of the Cluster while a runner drains it. Until its replica has its place the Cluster is
 // down, which is unavailable; then the runner goes on by itself, and nothing is lost.
 func TestMasterLost(t *testing.T) {
 	c := theCluster(t)
-	timeout := func(ms int) {
-		for _, s := range c.Servers {
-			ask(t, s, "config", "set", "cluster-node-timeout", ms)
-		}
-		must(t, c.Whole(t.Context()))
-	}
 	must(t, c.Whole(t.Context()))
 	prefix := clusterPrefix(t)
 	b := open(t, queueredis.Options{Addrs: c.Addrs, Shards: clusterShards, Prefix: prefix})
@@ -260,7 +268,7 @@ func TestMasterLost(t *testing.T) {
 	}
 	replica, err := c.Replica(t.Context(), victim)
 	must(t, err)
-	timeout(1000)
+	nodeTimeout(t, c, 1000)
 	_, lost := d.run(func() {
 		ask(t, replica, "config", "set", "cluster-replica-no-failover", "yes")
 		must(t, victim.Kill())
@@ -282,5 +290,37 @@ func TestMasterLost(t *testing.T) {
 		t.Errorf("%d jobs are lost, such as %s, which the replica had", len(lost), some(lost))
 	}
 	d.wakes()
-	timeout(calm)
+	nodeTimeout(t, c, calm)
+}
+
+// TestMasterHangs stops a master of the Cluster, so that calls of it are neither answered nor refused. When its replica
+// has its place that is found, long before the driver looks by itself.
+func TestMasterHangs(t *testing.T) {
+	c := theCluster(t)
+	nodeTimeout(t, c, 1000)
+	prefix := clusterPrefix(t)
+	b := open(t, queueredis.Options{Addrs: c.Addrs, Shards: clusterShards, Prefix: prefix})
+	name := jobqueue.Name{Domain: domainOf(0, clusterShards), Type: "work"}
+	if _, err := b.Push(t.Context(), uuid.New(), []jobqueue.Record{{Name: name}}); err != nil {
+		t.Fatal(err)
+	}
+	master := ownerOf(t, c, prefix, 0)
+	replicated(t, master)
+	must(t, master.Pause())
+	begin := time.Now()
+	for {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		counts, err := b.Counts(ctx, name)
+		cancel()
+		if err == nil {
+			t.Logf("%v after %v", counts[0], time.Since(begin))
+			break
+		}
+		if !errors.Is(err, jobqueue.ErrUnavailable) || time.Since(begin) > 45*time.Second {
+			t.Errorf("after %v: %v", time.Since(begin), err)
+			break
+		}
+	}
+	must(t, master.Continue())
+	nodeTimeout(t, c, calm)
 }

@@ -15,15 +15,20 @@ func gone(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, context.Cause(ctx))
 }
 
+// unanswered reports whether an error is none that the server has answered a call with. What the driver says itself,
+// such as that no Sentinel knows the master, may have a reply in it that is not about the call.
+func unanswered(err error) bool {
+	var reply redis.Error
+	return err != nil && (!errors.As(err, &reply) || strings.HasPrefix(err.Error(), "redis: "))
+}
+
 // classify says what an error of the server or the driver means for a caller.
 func (b *Backend) classify(err error) error {
 	if err == nil {
 		return nil
 	}
 	message := strings.TrimPrefix(err.Error(), "ERR ")
-	var reply redis.Error
-	// What the driver says itself, such as that no Sentinel knows the master, may have a reply in it that is not about the call.
-	if !errors.As(err, &reply) || strings.HasPrefix(message, "redis: ") {
+	if unanswered(err) {
 		return fmt.Errorf("%w: %s: %w", jobqueue.ErrUnavailable, b.where, err)
 	}
 	code, rest, _ := strings.Cut(message, " ")

@@ -75,9 +75,21 @@ func (b *Backend) run(ctx context.Context, shard int, s *redis.Script, args ...a
 	}()
 	select {
 	case a := <-answered:
+		if unanswered(a.err) {
+			b.mislaid(ctx)
+		}
 		return a.v, b.classify(a.err)
 	case <-ctx.Done():
+		b.mislaid(ctx)
 		return nil, gone(ctx)
+	}
+}
+
+// mislaid has the client of a Cluster look where the shards are, since a server has not answered and another may have
+// its place. Until one tells it that it has moved the driver itself looks once a minute.
+func (b *Backend) mislaid(ctx context.Context) {
+	if cluster, ok := b.client.(*redis.ClusterClient); ok {
+		cluster.ReloadState(ctx)
 	}
 }
 
