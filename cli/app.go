@@ -28,13 +28,13 @@ type env struct {
 	config string // the farm file; "" for none
 }
 
-// Main runs the command line of a program: the subcommands are runjobs and
+// Main runs the command line of a program: the subcommands are runjobs, nextjobdb and
 // those of jobctl. It does not return.
 func Main(app App) {
 	name := filepath.Base(os.Args[0])
 	e := &env{app: app}
 	root := e.root(name, "Push, run and look after jobs")
-	root.AddCommand(append(e.jobctl(), e.runJobs())...)
+	root.AddCommand(append(e.jobctl(), e.runJobs(), e.nextJobDB())...)
 	os.Exit(Execute(root))
 }
 

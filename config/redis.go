@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"net/url"
 	"os"
 	"strconv"
 
@@ -120,6 +121,12 @@ func (o *redisOptions) check(r *reader, at ast.Node, what string, b backend) {
 	case b.url.text == "" && len(o.addrs) == 0:
 		r.fail(at, "%s.url is missing, such as redis://host:6379, or addrs for Sentinels or a Cluster", what)
 		return
+	case b.password == "" && (o.user != "" || lacksPassword(b.url)):
+		r.fail(at, "%s.passwordFile is missing, the user needs a password", what)
+		return
+	case o.sentinelUser != "" && o.sentinelPassword == "":
+		r.fail(at, "%s.sentinelPasswordFile is missing, the sentinelUser needs a password", what)
+		return
 	case o.master == "" && (o.sentinelUser != "" || o.sentinelPassword != ""):
 		r.fail(at, "%s: sentinelUser and sentinelPasswordFile need a master", what)
 		return
@@ -127,6 +134,16 @@ func (o *redisOptions) check(r *reader, at ast.Node, what string, b backend) {
 	if err := queueredis.CheckOptions(o.options(b)); err != nil {
 		r.fail(at, "%s: %v", what, &backendError{"", b.url, err})
 	}
+}
+
+// lacksPassword reports whether a URL has a user and no password.
+func lacksPassword(v value) bool {
+	u, err := url.Parse(v.text)
+	if err != nil || u.User == nil || u.User.Username() == "" {
+		return false
+	}
+	password, _ := u.User.Password()
+	return password == ""
 }
 
 func (o *redisOptions) options(b backend) *queueredis.Options {

@@ -51,6 +51,9 @@ func Open(ctx context.Context, o *Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
 	b := &Backend{where: c.where, user: c.Username, prefix: c.Prefix, shards: c.Shards, compress: c.Compress}
 	if b.user == "" {
 		b.user = "default"

@@ -52,7 +52,26 @@ func (b *Backend) refused(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return gone(ctx)
 	}
+	if err := misled(b.where, err); err != nil {
+		return err
+	}
 	return b.classify(err)
+}
+
+// misled returns what is wrong with options that lead nowhere. Later the same answers may come while servers are restarted.
+func misled(where string, err error) error {
+	message := err.Error()
+	switch asked := strings.Contains(message, "all sentinels specified in configuration are unreachable"); {
+	case asked && errors.Is(err, redis.Nil):
+		return invalid("%s: the Sentinels know no master of that name", where)
+	case asked && strings.Contains(message, "NOAUTH"):
+		return invalid("%s: the Sentinels want a password, and none is given", where)
+	case asked && strings.Contains(message, "WRONGPASS"):
+		return invalid("%s: the Sentinels do not accept the password", where)
+	case strings.HasSuffix(message, "cluster support disabled"):
+		return invalid("%s is of no Cluster: give its url, or a master if this is a Sentinel", where)
+	}
+	return nil
 }
 
 // checkServer returns an error if a server cannot keep jobs, and a warning if it may lose them.

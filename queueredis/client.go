@@ -21,6 +21,9 @@ func NewClient(ctx context.Context, o *Options) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	client, _ := dial(ctx, c)

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -57,7 +58,8 @@ type Options struct {
 type config struct {
 	redis.UniversalOptions
 	Options
-	where string // for messages; without secrets
+	where   string // for messages; without secrets
+	lacking string // who has no password; "" for nobody
 }
 
 func newConfig(o *Options) (*config, error) {
@@ -97,6 +99,12 @@ func newConfig(o *Options) (*config, error) {
 	if c.Options.Password != "" {
 		u.Password = c.Options.Password
 	}
+	if u.Username != "" && u.Password == "" {
+		c.lacking = "user " + strconv.Quote(u.Username) // The driver would go as nobody instead.
+	}
+	if u.SentinelUsername != "" && u.SentinelPassword == "" {
+		c.lacking = "sentinelUser " + strconv.Quote(u.SentinelUsername)
+	}
 	u.PoolSize = c.Connections
 	u.DialTimeout, u.ReadTimeout, u.WriteTimeout, u.PoolTimeout = dialTimeout, callTimeout, callTimeout, callTimeout
 	u.ContextTimeoutEnabled = true
@@ -124,6 +132,14 @@ func (c *config) check() error {
 		if _, _, err := net.SplitHostPort(a); err != nil {
 			return invalid("redis: address %q is not like host:6379", a)
 		}
+	}
+	return nil
+}
+
+// complete returns an error unless everybody has a password.
+func (c *config) complete() error {
+	if c.lacking != "" {
+		return invalid("%s: %s needs a password", c.where, c.lacking)
 	}
 	return nil
 }
