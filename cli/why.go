@@ -265,7 +265,13 @@ func (r *reasons) holdups(ctx context.Context) error {
 	if !r.reg.Has(n.Type) {
 		r.add("no handler", "this program has no handler for %s", jobqueue.EscapeName(n.Type))
 	}
+	if len(r.farm.Groups()) > 0 && r.farm.Group(n.Type) == nil {
+		r.add("no group", "none of the farm's groups runs %s", jobqueue.EscapeName(n.Type))
+	}
 	if err := r.runners(ctx); err != nil {
+		return err
+	}
+	if err := r.caps(ctx); err != nil {
 		return err
 	}
 	wait, err := runner.RateWait(ctx, r.Group, n.Type)
@@ -274,6 +280,42 @@ func (r *reasons) holdups(ctx context.Context) error {
 	}
 	if wait > 0 {
 		r.add("throttled", "throttled to %v work items a second: the next may start in %v", r.Policy(n.Type).Rate, wait.Round(time.Millisecond))
+	}
+	return nil
+}
+
+// caps says whether as many jobs are claimed as may run at once.
+func (r *reasons) caps(ctx context.Context) error {
+	var o runner.Options
+	r.farm.Share(&o)
+	typ := o.Caps.Types[r.name.Type]
+	domain, ok := o.Caps.Domains[r.name.Domain]
+	if !ok {
+		domain = o.Caps.Domain
+	}
+	if typ == 0 && domain == 0 {
+		return nil
+	}
+	ofType, ofDomain := 0, 0
+	for _, st := range r.Stores {
+		all, err := r.only(st.Backend).Counts(ctx)
+		if err != nil {
+			return err
+		}
+		for _, c := range all {
+			if c.Type == r.name.Type {
+				ofType += c.Claimed
+			}
+			if c.Domain == r.name.Domain {
+				ofDomain += c.Claimed
+			}
+		}
+	}
+	if typ > 0 && ofType >= typ {
+		r.add("cap", "%d jobs of %s are claimed, and at most %d may run at once in the farm", ofType, jobqueue.EscapeName(r.name.Type), typ)
+	}
+	if domain > 0 && ofDomain >= domain {
+		r.add("cap", "%d jobs of %s are claimed, and at most %d may run at once in the farm", ofDomain, jobqueue.EscapeName(r.name.Domain), domain)
 	}
 	return nil
 }

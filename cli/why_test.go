@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,56 @@ func lapse(t *testing.T, g *jobqueue.Group, b *sqlite.Backend, id string, times 
 			if e.State == jobqueue.Ready && e.Expiries == times {
 				return
 			}
+		}
+	}
+}
+
+// A queue whose type or domain has as many claimed jobs as may run at once, and one that no group runs.
+func TestWhyCap(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	farm := `
+backends: {main: {kind: sqlite, path: jobs.db}}
+caps: {types: {null: 1}, perDomain: 2}
+groups: {some: {workers: 2, include: ["null", other]}}
+`
+	if err := os.WriteFile("farm.yaml", []byte(farm), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b, err := sqlite.Open("jobs.db", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	g := jobqueue.NewGroup("default", jobqueue.Routes{Default: b})
+	for _, typ := range []string{"null", "null", "other", "other", "strange"} {
+		if _, err := g.Push(t.Context(), jobqueue.Spec{Type: typ}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	why := func(typ string) string {
+		t.Helper()
+		status, stdout, stderr := execute(cli.JobCtl(cli.App{}), strings.NewReader(""), "why", "--config", "farm.yaml", "--type", typ)
+		if status != 0 || stderr != "" {
+			t.Fatalf("status %d, %s", status, stderr)
+		}
+		return stdout
+	}
+	for _, typ := range []string{"null", "other"} {
+		if got := why(typ); strings.Contains(got, "at once") || strings.Contains(got, "none of the farm's groups") {
+			t.Errorf("why %s says\n%s", typ, got)
+		}
+		if _, err := g.Queue(typ).Pop(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for typ, want := range map[string]string{
+		"null":    "1 jobs of null are claimed, and at most 1 may run at once in the farm\n2 jobs of default are claimed, and at most 2 may run at once in the farm\n",
+		"other":   "2 jobs of default are claimed, and at most 2 may run at once in the farm\n",
+		"strange": "none of the farm's groups runs strange\n",
+	} {
+		if got := why(typ); !strings.Contains(got, want) {
+			t.Errorf("why %s says\n%swant\n%s", typ, got, want)
 		}
 	}
 }
