@@ -56,8 +56,13 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// The commands with a database of their own.
-func TestPostgres(t *testing.T) {
+// The commands with a schema of their own.
+func TestPostgres(t *testing.T) { onPostgres(t, "testdata/postgres") }
+
+// The commands with a database of their own: nobody else's transactions hold snapshots in it.
+func TestSnapshots(t *testing.T) { onPostgres(t, "testdata/snapshot") }
+
+func onPostgres(t *testing.T, dir string) {
 	server, err := pgtest.Start()
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +73,7 @@ func TestPostgres(t *testing.T) {
 		}
 	})
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/postgres",
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			schema, drop := server.Schema()
