@@ -16,7 +16,22 @@ type Swept struct {
 	Kept    int // entries whose backend could not be asked
 }
 
-const pageSize = 1000 // entries in one call
+const (
+	pageSize = 1000                    // entries in one call
+	turnTime = 2500 * time.Millisecond // between two sweeps of those who take turns
+)
+
+// SweepInTurn sweeps unless somebody, of all who take turns, began to do so less than two and a half seconds
+// ago; who says to people who it was. Those with the same [jobqueue.Routes].Control take turns; without one everybody sweeps.
+func SweepInTurn(ctx context.Context, g *jobqueue.Group, a jobqueue.Aggregator, who string) (Swept, error) {
+	if g.Control != nil {
+		_, mine, err := g.Control.SetValue(ctx, jobqueue.Value{Key: "turn/sweep", Data: []byte(who), TTL: turnTime})
+		if err != nil || !mine {
+			return Swept{}, err
+		}
+	}
+	return Sweep(ctx, g, a)
+}
 
 // Sweep makes an aggregator agree with what the backends of a group say: it adds what is
 // missing, such as delayed jobs that have become due, and clears what is empty. Entries of

@@ -144,3 +144,22 @@ func TestSweepNewer(t *testing.T) {
 		t.Errorf("entries are %v, want none", got)
 	}
 }
+
+// Of those who take turns one sweeps, and another when its turn is over.
+func TestSweepInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFarm()
+		f.push(t, jobqueue.Spec{Type: "a"})
+		turn := func(who string, want aggregator.Swept) {
+			t.Helper()
+			if got, err := aggregator.SweepInTurn(t.Context(), f.Group, &f.hints, who); got != want || err != nil {
+				t.Fatalf("SweepInTurn = %+v, %v, want %+v", got, err, want)
+			}
+		}
+		turn("one", aggregator.Swept{Added: 1})
+		f.push(t, jobqueue.Spec{Type: "b"})
+		turn("two", aggregator.Swept{})
+		time.Sleep(2500 * time.Millisecond)
+		turn("two", aggregator.Swept{Added: 1})
+	})
+}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/aggregator"
+	"github.com/wikifarm/jobqueue/runner/schedule"
 )
 
 // NextJobDB returns the command nextjobdb.
@@ -22,6 +24,7 @@ func NextJobDB(app App) *cobra.Command {
 // nextFlags are the flags of nextjobdb.
 type nextFlags struct {
 	typ, types     string
+	policy         string
 	asJSON, asNull bool
 }
 
@@ -31,8 +34,11 @@ func (e *env) nextJobDB() *cobra.Command {
 		Use:   "nextjobdb",
 		Short: "Print a domain that has ready jobs",
 		Long: `Print a domain that has ready jobs, and with --types also the type, with a blank
-between. Each queue that is ready, and not excluded or paused, is equally likely.
-Prints nothing if there is none.
+between. Prints nothing if there is none. What is excluded or paused, and types that no
+group of the farm file runs, are left out.
+
+Each ready queue is equally likely. With --policy fair classes and domains are as likely as
+their shares and weights in the farm file say, and the type is the one that has waited for longest.
 
 Exit status: 0 also if nothing is ready, 2 for a mistake in the flags or the farm
 file, 3 if no store can be asked or the farm is read-only.`,
@@ -41,6 +47,7 @@ file, 3 if no store can be asked or the farm is read-only.`,
 	fs := c.Flags()
 	fs.Var(name(&f.typ, "type"), "type", "only queues of this `type`, also if it is excluded")
 	fs.Var(given(&f.types, "types"), "types", "only queues of these `types`, with blanks between; print the type too")
+	fs.Var(oneOf(&f.policy, "random", "fair"), "policy", "random or fair: how likely each queue is")
 	fs.BoolVar(&f.asJSON, "json", false, "print a JSON object")
 	fs.BoolVarP(&f.asNull, "null", "0", false, "print the names as they are, with a tab between and a NUL behind, as for xargs -0")
 	c.RunE = e.run(true, func(ctx context.Context, s *session) error {
@@ -48,7 +55,7 @@ file, 3 if no store can be asked or the farm is read-only.`,
 		if err != nil {
 			return err
 		}
-		next, err := s.next(ctx, types)
+		next, err := (&chooser{s, types, f.policy == "fair"}).next(ctx)
 		if err != nil || next == nil {
 			return err
 		}
@@ -104,43 +111,61 @@ func (f *nextFlags) print(w io.Writer, n jobqueue.Name) error {
 	return err
 }
 
+// A chooser chooses a queue.
+type chooser struct {
+	*session
+	types []string // nil: all that are not excluded
+	fair  bool     // as the farm's plan has it
+}
+
 // next chooses a queue that has work; nil for none.
-func (s *session) next(ctx context.Context, types []string) (*jobqueue.Name, error) {
+func (s *chooser) next(ctx context.Context) (*jobqueue.Name, error) {
 	if s.ReadOnly != "" {
 		return nil, fmt.Errorf("%w: %s", jobqueue.ErrReadOnly, s.ReadOnly)
 	}
 	if s.Aggregator == nil {
-		return s.nextReady(ctx, s.Group, types)
+		return s.nextReady(ctx, s.Group)
 	}
-	hints, errs := s.queues(s.Hints(ctx, types...), types)
+	// There may be no waiting runner to do it. What cannot be asked now is told of below.
+	_, _ = aggregator.SweepInTurn(ctx, s.Group, s.Aggregator, "nextjobdb")
+	hints, errs := s.queues(s.Hints(ctx, s.types...))
 	if len(errs) > 0 {
 		s.log.Warn("the aggregator cannot be asked, the backends are", "error", escape(errs[0].Error()))
 		r := s.Routes
 		r.Aggregator = nil
-		return s.nextReady(ctx, jobqueue.NewGroup(s.Domain(), r), types)
+		return s.nextReady(ctx, jobqueue.NewGroup(s.Domain(), r))
 	}
 	return s.nextHint(ctx, hints)
 }
 
-// queues returns those of some queues, in random order, that this farm may run, and the errors between them.
-func (s *session) queues(seq iter.Seq2[jobqueue.Backlog, error], types []string) (all []jobqueue.Backlog, errs []error) {
+// queues returns those of some queues that runners of this farm may run, in random order, and the errors between them.
+func (s *chooser) queues(seq iter.Seq2[jobqueue.Backlog, error]) (all []jobqueue.Backlog, errs []error) {
 	for q, err := range seq {
 		switch {
 		case err != nil:
 			errs = append(errs, err)
-		case s.farm.Has(q.Domain) && (types != nil || !s.Excluded(q.Type)):
+		case s.farm.Has(q.Domain) && (s.types != nil || !s.Excluded(q.Type) && s.farm.Runs(q.Type)):
 			all = append(all, q)
 		}
+	}
+	if s.fair {
+		schedule.Shuffle(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), s.farm.Plan(), all)
+		return all, errs
 	}
 	rand.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })
 	return all, errs
 }
 
 // nextReady asks the backends of a group. What one holds that cannot be asked is left out.
-func (s *session) nextReady(ctx context.Context, g *jobqueue.Group, types []string) (*jobqueue.Name, error) {
-	ready, errs := s.queues(g.Hints(ctx, types...), types)
+func (s *chooser) nextReady(ctx context.Context, g *jobqueue.Group) (*jobqueue.Name, error) {
+	ready, errs := s.queues(g.Hints(ctx, s.types...))
 	if len(errs) == len(g.Backends()) {
 		return nil, errors.Join(errs...)
+	}
+	if len(errs) > 0 {
+		if _, err := g.Pauses(ctx); err != nil {
+			return nil, &statusError{exitStore, err} // So no backend was asked.
+		}
 	}
 	for _, err := range errs {
 		s.log.Warn("a store cannot be asked", "error", escape(err.Error()))
@@ -152,7 +177,7 @@ func (s *session) nextReady(ctx context.Context, g *jobqueue.Group, types []stri
 }
 
 // nextHint returns the first of some hints that holds true. What it finds to be empty it clears.
-func (s *session) nextHint(ctx context.Context, hints []jobqueue.Backlog) (*jobqueue.Name, error) {
+func (s *chooser) nextHint(ctx context.Context, hints []jobqueue.Backlog) (*jobqueue.Name, error) {
 	const atOnce = 20
 	var errs []error
 	asked := len(hints) == 0
@@ -194,7 +219,7 @@ func (s *session) nextHint(ctx context.Context, hints []jobqueue.Backlog) (*jobq
 }
 
 // stillReady adds to ready those of some queues that are in b and have work.
-func (s *session) stillReady(ctx context.Context, b jobqueue.Backend, some []jobqueue.Backlog, ready map[jobqueue.Name]bool) error {
+func (s *chooser) stillReady(ctx context.Context, b jobqueue.Backend, some []jobqueue.Backlog, ready map[jobqueue.Name]bool) error {
 	var names []jobqueue.Name
 	for _, q := range some {
 		if s.Backend(q.Type) == b {

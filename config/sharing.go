@@ -182,7 +182,7 @@ func (f *Farm) checkSharing(r *reader) {
 		s, what := f.types[typ], "types."+jobqueue.EscapeName(typ)
 		check(what, s)
 		excluded := s.exclude != nil && *s.exclude
-		if len(f.sharing.groups) > 0 && f.Group(typ) == nil && !excluded {
+		if !f.Runs(typ) && !excluded {
 			r.fail(s.line, "%s: no group runs it, add it to the include of one", what)
 		}
 	}
@@ -197,6 +197,9 @@ func (f *Farm) Group(typ string) *schedule.Group {
 	}
 	return nil
 }
+
+// Runs reports whether one of the farm's groups runs a type, or there are no groups.
+func (f *Farm) Runs(typ string) bool { return len(f.sharing.groups) == 0 || f.Group(typ) != nil }
 
 // Groups returns the groups of types that have workers of their own, in the order of the file. Without
 // any all types share all workers. The caller does not change the result.

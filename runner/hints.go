@@ -12,9 +12,8 @@ import (
 )
 
 const (
-	hintTime  = time.Second       // for a call of the aggregator
-	sweepTime = 3 * time.Second   // between two sweeps of it, give or take a tenth
-	sweepTurn = sweepTime * 5 / 6 // how long a turn lasts; a runner that is alone always gets the next
+	hintTime  = time.Second     // for a call of the aggregator
+	sweepTime = 3 * time.Second // between two sweeps of it, give or take a tenth; longer than a turn, see [aggregator.SweepInTurn]
 )
 
 // hints are what the aggregator of a farm says is ready, for a run that waits. While the
@@ -174,11 +173,7 @@ func (r *run) sweep(ctx context.Context) {
 		case <-time.After(sweepTime*9/10 + rand.N(sweepTime/5)):
 		}
 		call, cancel := context.WithTimeout(ctx, callTime)
-		mine, err := r.turn(call, r.group.Control, "turn/sweep", sweepTurn)
-		var swept aggregator.Swept
-		if mine {
-			swept, err = aggregator.Sweep(call, r.group, r.hints.aggregator)
-		}
+		swept, err := aggregator.SweepInTurn(call, r.group, r.hints.aggregator, r.id)
 		cancel()
 		if ctx.Err() != nil {
 			return
