@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -254,23 +255,46 @@ func (w *jobrunnerWriter) server(s string) string {
 	return fmt.Sprintf("{kind: redis, url: %s}", strconv.Quote(url))
 }
 
+// writeGroups writes the groups that name their types before those of all types: a type is run by the first that includes it.
 func (w *jobrunnerWriter) writeGroups() {
-	begun := false
+	var all []schedule.Group
 	for name, g := range sortedPairs(w.conf.groups) {
-		if g.runners == 0 || len(g.include) == 0 {
+		s := schedule.Group{Name: name, Workers: g.runners, Include: named(g.include), Exclude: named(g.exclude), Low: named(g.low)}
+		if s.Workers == 0 || len(s.Include) == 0 || slices.Contains(s.Exclude, "*") {
 			w.note("groups.%s: it has no runners or no types, so it is left out; types that no group runs are excluded", name)
 			continue
 		}
-		if !begun {
-			w.line("groups:")
-			begun = true
-		}
-		w.line("  %s:", strconv.Quote(name))
-		w.line("    workers: %d", g.runners)
-		w.types("include", g.include)
-		w.types("exclude", g.exclude)
-		w.types("lowPriority", g.low)
+		s.Low = slices.DeleteFunc(s.Low, func(typ string) bool {
+			if !s.Covers(typ) {
+				w.note("groups.%s.low-priority: %s is left out, as the group does not run it", name, typ)
+			}
+			return !s.Covers(typ)
+		})
+		all = append(all, s)
 	}
+	slices.SortStableFunc(all, func(a, b schedule.Group) int {
+		return cmp.Compare(min(slices.Index(a.Include, "*"), 0), min(slices.Index(b.Include, "*"), 0))
+	})
+	for i, g := range all {
+		if i == 0 {
+			w.line("groups:")
+		}
+		for _, typ := range g.Include {
+			if k := slices.IndexFunc(all[:i], func(o schedule.Group) bool { return o.Covers(typ) }); k >= 0 {
+				w.note("groups.%s: %s is run by the workers of %s alone, as a type is in one group", g.Name, typ, all[k].Name)
+			}
+		}
+		w.line("  %s:", strconv.Quote(g.Name))
+		w.line("    workers: %d", g.Workers)
+		w.types("include", g.Include)
+		w.types("exclude", g.Exclude)
+		w.types("lowPriority", g.Low)
+	}
+}
+
+// named returns those of some types that can have jobs.
+func named(types []string) []string {
+	return slices.DeleteFunc(slices.Clone(types), func(typ string) bool { return checkDomain(typ) != nil })
 }
 
 func (w *jobrunnerWriter) types(key string, types []string) {
@@ -308,6 +332,7 @@ func (w *jobrunnerWriter) writeTypes() {
 	for typ, n := range sortedPairs(c.real) {
 		settings[typ] = append(settings[typ], "timeout: "+wholeSeconds(n, leastReal))
 	}
+	maps.DeleteFunc(settings, func(typ string, _ []string) bool { return checkDomain(typ) != nil })
 	for typ := range settings {
 		if typ != "*" && !w.covered(typ) {
 			settings[typ] = append(settings[typ], "exclude: true")

@@ -85,3 +85,34 @@ func TestImportJobrunnerNames(t *testing.T) {
 		}
 	}
 }
+
+// Whatever the groups say, the farm file that is made can be used, and the first of its groups that runs a type
+// is the one that names it.
+func TestImportJobrunnerGroups(t *testing.T) {
+	made, err := config.ImportJobrunner([]byte(`{
+		"groups": {
+			"basic": {"runners": 3, "include": ["*"], "low-priority": ["links"]},
+			"none": {"runners": 1, "include": ["x"], "exclude": ["*"]},
+			"upload": {"runners": 2, "include": ["upload", ""], "low-priority": ["thumb", "upload"]}
+		},
+		"limits": {"attempts": {"": 2, "links": 4}},
+		"redis": {"queues": ["h:1"]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := config.Load(write(t, made.File))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, made.File)
+	}
+	if g := f.Group("upload"); len(f.Groups()) != 2 || g == nil || g.Name != "upload" {
+		t.Errorf("upload is run by %v of %v", g, f.Groups())
+	}
+	notes := strings.Join(made.Notes, "\n")
+	for _, want := range []string{
+		"groups.none: it has no runners or no types", "groups.upload.low-priority: thumb is left out",
+	} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("no note %q:\n%s", want, notes)
+		}
+	}
+}
