@@ -78,7 +78,7 @@ func (t tx) now() int64 {
 func (b *Backend) write(ctx context.Context, fn func(tx) error) error {
 	var lines lining
 	err := b.store.Write(ctx, false, func(t Tx) error {
-		lines = lining{since: time.Now()}
+		lines = lining{began: time.Now()}
 		return fn(tx{t, b, &lines})
 	})
 	if err == nil {
@@ -100,6 +100,7 @@ func (b *Backend) read(ctx context.Context, fn func(tx) error) error {
 // reserve calls row with blocks of consecutive numbers, n in all, that nothing else has or will have.
 // They are larger than all that were reserved before; up to jobqueue.MaxPush are one block.
 func (t tx) reserve(n int, row func(first, n int64)) error {
+	t.lines.begin()
 	return t.Query("number_reserve", func(scan Scan) error {
 		var first, n int64
 		err := scan(&first, &n)

@@ -194,6 +194,7 @@ func (p *pushing) holdTwins() error {
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
+	p.lines.begin()
 	p.lines.add(ids)
 	held, err := p.numbers("place_hold", ids)
 	if err != nil {

@@ -229,15 +229,26 @@ func since(snapshot string) any {
 // A lining notes which jobs a transaction of this package gives places, or keeps from being claimed.
 type lining struct {
 	ids     Numbers
-	since   time.Time // when it began
+	began   time.Time
+	since   time.Time // when the jobs had them
 	release int64     // when the first of those that it delays is ready, or 0
+}
+
+func (l *lining) begin() {
+	if l.since.IsZero() {
+		l.since = time.Now()
+	}
 }
 
 func (l *lining) add(ids []int64) { l.ids = append(l.ids, ids...) }
 
 // noteLate notes where the jobs stand, if their transaction took so long that looks may have gone by them.
 func (b *Backend) noteLate(ctx context.Context, l *lining) {
-	if len(l.ids) == 0 || time.Since(l.since) < reachTrail {
+	since := l.since
+	if l.release != 0 {
+		since = l.began // The time was read then.
+	}
+	if len(l.ids) == 0 || time.Since(since) < reachTrail {
 		return
 	}
 	// Without it full looks find them.

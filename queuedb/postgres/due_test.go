@@ -87,6 +87,7 @@ func TestDueHeld(t *testing.T) {
 		})
 	}
 	until(t, "stored time", func() bool {
+		pop(t, b, 1)
 		ready(t, b)
 		var n int
 		err := c.QueryRow(t.Context(), "select count(*) from reached where queue = 0 and position >= $1", last.UnixMicro()).Scan(&n)
@@ -142,4 +143,25 @@ func TestLateDue(t *testing.T) {
 			settle(t, pops, outcomes(jobqueue.ActionDone, cs...)...)
 		}
 	}
+}
+
+// When the clock has gone back, so that the known time lies ahead, delayed jobs are looked for from the first one on.
+func TestDueClock(t *testing.T) {
+	b := openSchema(t, &postgres.Options{Schema: newSchema(t), Relaxed: true})
+	rs := records(1)
+	rs[0].Delay = time.Millisecond
+	push(t, b, rs...)
+	c, err := b.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	ahead := time.Now().Add(time.Hour).UnixMicro()
+	until(t, "release", func() bool {
+		var job, release, now int64
+		if err := c.QueryRow(t.Context(), postgres.Statements["later_release"], 0, 0, 1, ahead).Scan(&job, &release, &now); err != nil {
+			t.Fatal(err)
+		}
+		return job != 0
+	})
 }

@@ -251,6 +251,11 @@ func TestReadyHeld(t *testing.T) {
 			settle(t, b, outcomes(jobqueue.ActionDone, cs...)...)
 		}
 		until(t, "stored position of each queue in the last push", func() bool {
+			for _, name := range names {
+				if cs, err := b.Pop(t.Context(), lease(time.Minute), jobqueue.Want{Name: name, Max: 1}); err != nil || len(cs) > 0 {
+					t.Fatalf("Pop = %d jobs, %v", len(cs), err)
+				}
+			}
 			ready(t, b)
 			var n int
 			err := c.QueryRow(t.Context(), "select count(*) from reached where position >= $1::text::bigint", last[0].ID).Scan(&n)
