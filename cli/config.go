@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/config"
+	"github.com/wikifarm/jobqueue/queuememory"
 )
 
 func (e *env) configure() *cobra.Command {
@@ -26,7 +28,8 @@ func (e *env) configure() *cobra.Command {
 		Use:   "check",
 		Short: "Print every mistake in the farm file, or ok",
 		Long: `Print every mistake in the farm file of --config, each with its line and what would be
-right, and end with status 2; or print ok. No backend is opened.`,
+right, and end with status 2; or print ok. Types of the program that no group runs are
+a mistake, too. No backend is opened.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if e.config == "" {
@@ -36,7 +39,16 @@ right, and end with status 2; or print ok. No backend is opened.`,
 			if err != nil {
 				return err
 			}
-			if err := farm.AddHandlers(&jobqueue.Registry{}); err != nil {
+			reg := &jobqueue.Registry{}
+			if e.app.Register != nil {
+				if err := e.app.Register(reg, jobqueue.NewGroup("check", jobqueue.Routes{Default: queuememory.New()})); err != nil {
+					return fmt.Errorf("register the job types: %w", err)
+				}
+			}
+			if err := e.uncovered(farm, reg.Types()); err != nil {
+				return err
+			}
+			if err := farm.AddHandlers(reg); err != nil {
 				return &statusError{exitUsage, err}
 			}
 			_, err = fmt.Fprintln(c.OutOrStdout(), "ok")
@@ -45,6 +57,16 @@ right, and end with status 2; or print ok. No backend is opened.`,
 	})
 	c.AddCommand(importing())
 	return c
+}
+
+// uncovered returns an error for the types of the program that no group of the farm runs.
+func (e *env) uncovered(farm *config.Farm, types []string) error {
+	types = slices.DeleteFunc(types, func(typ string) bool { return farm.Runs(typ) || farm.Excludes(typ) })
+	if len(types) == 0 {
+		return nil
+	}
+	slices.Sort(types)
+	return usagef("%s: no group runs these types of the program, add them to the include of one: %s", e.config, some(types))
 }
 
 // maxImport bounds a file to import, in bytes.

@@ -181,8 +181,7 @@ func (f *Farm) checkSharing(r *reader) {
 	for _, typ := range slices.Sorted(maps.Keys(f.types)) {
 		s, what := f.types[typ], "types."+jobqueue.EscapeName(typ)
 		check(what, s)
-		excluded := s.exclude != nil && *s.exclude
-		if !f.Runs(typ) && !excluded {
+		if !f.Runs(typ) && !f.Excludes(typ) {
 			r.fail(s.line, "%s: no group runs it, add it to the include of one", what)
 		}
 	}
@@ -200,6 +199,12 @@ func (f *Farm) Group(typ string) *schedule.Group {
 
 // Runs reports whether one of the farm's groups runs a type, or there are no groups.
 func (f *Farm) Runs(typ string) bool { return len(f.sharing.groups) == 0 || f.Group(typ) != nil }
+
+// Excludes reports whether the file says that runners leave a type out unless it is asked for.
+func (f *Farm) Excludes(typ string) bool {
+	exclude := f.types[typ].exclude
+	return exclude != nil && *exclude
+}
 
 // Groups returns the groups of types that have workers of their own, in the order of the file. Without
 // any all types share all workers. The caller does not change the result.
