@@ -259,7 +259,7 @@ func (w *jobrunnerWriter) server(s string) string {
 func (w *jobrunnerWriter) writeGroups() {
 	var all []schedule.Group
 	for name, g := range sortedPairs(w.conf.groups) {
-		s := schedule.Group{Name: name, Workers: g.runners, Include: named(g.include), Exclude: named(g.exclude), Low: named(g.low)}
+		s := schedule.Group{Name: name, Workers: min(g.runners, maxWorkers), Include: named(g.include), Exclude: named(g.exclude), Low: named(g.low)}
 		if s.Workers == 0 || len(s.Include) == 0 || slices.Contains(s.Exclude, "*") {
 			w.note("groups.%s: it has no runners or no types, so it is left out; types that no group runs are excluded", name)
 			continue

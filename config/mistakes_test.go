@@ -41,6 +41,7 @@ func TestMistakes(t *testing.T) {
 		{memory + "groups: {g: {include: ['*']}}", "farm.yaml:2: groups.g.workers is missing, it is how many jobs of the group run at once"},
 		{memory + "groups: {g: {workers: 1}}", `farm.yaml:2: groups.g.include is missing, it lists the types of the group; "*" is every type`},
 		{memory + "groups: {g: {workers: 0, include: [a]}}", `farm.yaml:2: groups.g.workers must be a whole number, at least 1, not "0"`},
+		{memory + "groups: {g: {workers: 2000000000, include: [a]}}", "farm.yaml:2: groups.g.workers must be at most 1000, not 2000000000"},
 		{memory + "groups: {g: {workers: 1, include: [a], exclude: ['*']}}", `farm.yaml:2: groups.g.exclude: name the types one by one, not "*"`},
 		{memory + "groups: {g: {workers: 1, include: [a], lowPriority: [b]}}", `farm.yaml:2: groups.g.lowPriority: "b" is no type of the group, add it to include`},
 		{memory + "groups: {g: {workers: 1, include: [a]}}\ntypes:\n  a: {}\n  b: {}\n  c: {exclude: true}", "farm.yaml:5: types.b: no group runs it, add it to the include of one"},

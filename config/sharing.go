@@ -24,6 +24,9 @@ type sharing struct {
 	caps     runner.Caps
 }
 
+// maxWorkers is how many workers a group has at most; each is there from the beginning.
+const maxWorkers = 1000
+
 type class struct {
 	name  string
 	share float64
@@ -84,7 +87,9 @@ func (s *sharing) readGroups(r *reader, n ast.Node) {
 		}
 		r.section(n, what, section{
 			"workers": func(n ast.Node) {
-				if c := r.count(n, what+".workers"); c != nil {
+				if c := r.count(n, what+".workers"); c != nil && *c > maxWorkers {
+					r.fail(n, "%s.workers must be at most %d, not %d", what, maxWorkers, *c)
+				} else if c != nil {
 					g.Workers = *c
 				}
 			},

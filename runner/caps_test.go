@@ -178,6 +178,25 @@ func TestGroups(t *testing.T) {
 	})
 }
 
+// With fewer workers than the groups together have, each group gets its part of them.
+func TestGroupsOfFewWorkers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t)
+		g := newGauge()
+		for _, typ := range []string{"video", "a"} {
+			f.add(typ, jobqueue.Policy{}, g.run(typ, 100*time.Millisecond))
+			f.push(typ, 4000)
+		}
+		groups := []schedule.Group{
+			{Name: "video", Workers: 2, Include: []string{"video"}}, {Name: "basic", Workers: 14, Include: []string{"*"}},
+		}
+		f.reached(f.run(t.Context(), runner.Options{Groups: groups, Workers: 4, MaxTime: time.Minute}), runner.TimeLimit)
+		if part := float64(g.ran["video"]) / float64(g.ran["video"]+g.ran["a"]); part < 0.10 || part > 0.15 || g.top["wiki"] != 4 {
+			t.Errorf("%.3f of the jobs were videos, want 1/8; %v ran, %v at once", part, g.ran, g.top)
+		}
+	})
+}
+
 // A runner says that it runs the types of its groups, and no others.
 func TestPresenceOfGroups(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -187,3 +187,46 @@ func TestHintsOfStores(t *testing.T) {
 		f.counted(<-done, runner.Counts{Done: 1})
 	})
 }
+
+// lateHints are told of nothing at once.
+type lateHints struct{ hinting }
+
+func (h *lateHints) Notify(ctx context.Context, queues ...jobqueue.Backlog) error {
+	time.Sleep(100 * time.Millisecond)
+	return h.Memory.Notify(ctx, queues...)
+}
+
+// When a run has ended the aggregator knows what it gave back.
+func TestHintsOfTheEnd(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := new(lateHints)
+		f := newFarm(t, func(r *jobqueue.Routes) { r.Aggregator = h })
+		ctx, stop := context.WithCancel(t.Context())
+		f.add("a", jobqueue.Policy{}, func(ctx context.Context, n int) error {
+			if n == 0 {
+				return nil // so that the others are known to be quick, and wait in the buffer
+			}
+			for q := range h.Memory.Ready(t.Context()) {
+				if err := h.Clear(t.Context(), q); err != nil {
+					t.Error(err)
+				}
+			}
+			stop()
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		f.push("a", 20)
+		if err := f.group.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		res := f.run(ctx, runner.Options{Wait: true, Workers: 1, Grace: time.Millisecond})
+		f.reached(res, runner.Stopped)
+		found := false
+		for q := range h.Memory.Ready(t.Context()) {
+			found = found || q.Type == "a"
+		}
+		if !found {
+			t.Errorf("the aggregator does not know of what was given back: %+v", res)
+		}
+	})
+}

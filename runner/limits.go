@@ -71,7 +71,8 @@ func newLimits(o *Options) *limits {
 	return l
 }
 
-// dealt returns the plan of the dealer: that of the options, for each group by itself.
+// dealt returns the plan of the dealer: that of the options, for each group by itself. Where the run has fewer
+// workers than the groups together, each gets its part of them.
 func (l *limits) dealt() schedule.Plan {
 	if len(l.groups) == 0 {
 		return l.plan
@@ -87,8 +88,14 @@ func (l *limits) dealt() schedule.Plan {
 		}
 		shares = append(shares, sum/9)
 	}
+	var all []float64
+	for _, g := range l.groups {
+		for _, share := range shares {
+			all = append(all, max(share, 0)*float64(max(g.Workers, 1)))
+		}
+	}
 	return schedule.Plan{
-		Shares: slices.Repeat(shares, len(l.groups)),
+		Shares: all,
 		Class:  func(typ string) int { return max(l.group(typ), 0)*l.classes + l.class(typ) },
 		Weight: l.plan.Weight,
 	}

@@ -152,9 +152,20 @@ func (r *run) run(ctx context.Context) (Reason, error) {
 	r.fetcher.giveBackAll()
 	r.pool.close()
 	r.settleRest(r.windDown(ctx))
+	r.flush()
 	end()
 	r.background.Wait()
 	return reason, err
+}
+
+// flush has the aggregator know what was given back, before the program ends.
+func (r *run) flush() {
+	ctx, cancel := context.WithTimeout(r.base, presenceWait)
+	defer cancel()
+	for _, s := range r.stores {
+		// If that fails, a sweep finds it.
+		_ = s.group.Flush(ctx)
+	}
 }
 
 // start starts everything but the fetcher.
