@@ -147,7 +147,7 @@ func TestPostgresKills(t *testing.T) {
 	if extra := starts - d.pushed; extra > kills*(procs+settle) {
 		t.Errorf("%d extra starts, want at most %d for each kill", extra, procs+settle)
 	}
-	if all := d.abandoned(); len(all) > kills/100 {
+	if all := d.abandoned(); len(all) > 0 {
 		t.Errorf("%d abandoned, such as %+v", len(all), all[0])
 	}
 }
@@ -170,6 +170,11 @@ func TestPostgresFreeze(t *testing.T) {
 		return held >= slow+100 && frozen.count(t, map[string]int{}) == quick+slow && c.Total() == slow+buffered
 	})
 	d.freeze(frozen, 0)
+	await(t, d.group, func(c jobqueue.Counts) bool { // It may have claimed more, or just be doing so.
+		same := c.Claimed == held
+		held = c.Claimed
+		return same
+	})
 	before := map[string]int{}
 	if n := frozen.count(t, before); n != quick+slow {
 		t.Fatalf("%d jobs started before, want %d", n, quick+slow)
