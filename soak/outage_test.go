@@ -62,7 +62,7 @@ func TestOutage(t *testing.T) {
 const outageJobs = 10_000
 
 func (s *site) outage(typ string, mend func()) {
-	length, _ := duration(s.T)
+	length, _ := span(s.T)
 	length = min(length, time.Minute)
 	name := jobqueue.Name{Domain: "wiki", Type: typ}
 	specs := make([]jobqueue.Spec, outageJobs)

@@ -115,7 +115,7 @@ func (d *database) idle() {
 
 // TestPostgresKills is TestKills on PostgreSQL: runners are killed in the middle of what they do.
 func TestPostgresKills(t *testing.T) {
-	length, asked := duration(t)
+	length, asked := span(t)
 	kills := 3
 	if asked {
 		kills = int(length / (2 * time.Second))
@@ -261,7 +261,7 @@ func TestPostgresAway(t *testing.T) {
 // TestPostgresTakeover kills a runner that runs a thousand jobs, while another has as many idle workers.
 func TestPostgresTakeover(t *testing.T) {
 	const jobs = 1000
-	_, asked := duration(t)
+	_, asked := span(t)
 	lease := time.Second
 	if asked {
 		lease = 10 * time.Second
@@ -294,7 +294,7 @@ func TestPostgresTakeover(t *testing.T) {
 // TestPostgresLong has jobs take ten leases while their runner lives and another one has nothing to do: none runs twice.
 func TestPostgresLong(t *testing.T) {
 	const jobs = 20
-	_, asked := duration(t)
+	_, asked := span(t)
 	lease, leases := 2*time.Second, 2
 	if asked {
 		lease, leases = time.Second, 10
@@ -339,7 +339,7 @@ func (r *runner) started(t *testing.T, id string) time.Duration {
 // TestPostgresLateCommit keeps a transaction that has pushed a job open while many others are pushed and run: its job
 // is found though it stands before them, whether or not there is a backlog.
 func TestPostgresLateCommit(t *testing.T) {
-	_, asked := duration(t)
+	_, asked := span(t)
 	open, times := time.Duration(0), 2
 	if asked {
 		open, times = 5*time.Second, 5
@@ -413,7 +413,7 @@ func TestPostgresLateCommit(t *testing.T) {
 
 // TestPostgresTerminated cuts all connections of two runners again and again: no lease is lost, no job runs twice or fails.
 func TestPostgresTerminated(t *testing.T) {
-	length, asked := duration(t)
+	length, asked := span(t)
 	cuts := 3
 	if asked {
 		cuts = max(20, int(length/time.Second))

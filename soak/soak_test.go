@@ -67,8 +67,17 @@ func (j *note) Run(ctx context.Context) error {
 	return err
 }
 
-// duration returns how long to soak, and whether that was asked for.
+// duration returns how long to soak, and whether that was asked for. Where it was not, a test runs beside others, as it then
+// says nothing of how long anything takes.
 func duration(t *testing.T) (time.Duration, bool) {
+	d, asked := span(t)
+	if !asked {
+		t.Parallel()
+	}
+	return d, asked
+}
+
+func span(t *testing.T) (time.Duration, bool) {
 	s, asked := os.LookupEnv("SOAK")
 	if !asked {
 		return 3 * time.Second, false
