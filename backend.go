@@ -41,7 +41,8 @@ const DefaultKeep = 7 * 24 * time.Hour
 // Errors: [ErrUnavailable] when repeating the call later may work, be it
 // unknown whether it took effect; [ErrReadOnly] with the reason;
 // [ErrInvalid] for what can never work. On any error Pop has claimed nothing
-// that a repeat with the same token does not return.
+// that a repeat with the same token does not return. A backend made of several may
+// return a [PartError] from any call but Push and Pop: it says what was left out.
 //
 // What is due is never hidden behind an optional daemon: every Pop first
 // makes ready some of the jobs of any queue that are delayed and due, those
@@ -119,7 +120,7 @@ type Backend interface {
 
 	// MarkRoots moves each root mark forward to its time, never back, and returns
 	// where each stands afterwards. A zero time only reads; an unknown
-	// mark reads as the zero time. Marks that have not moved for RootMemory
+	// mark reads as the zero time. With Next it reads what a zero Root.Time would become. Marks that have not moved for RootMemory
 	// may be forgotten.
 	MarkRoots(ctx context.Context, marks ...Mark) ([]time.Time, error)
 
@@ -230,6 +231,7 @@ type Mark struct {
 	Name
 	Key  string
 	Time time.Time
+	Next bool // not with a Time
 }
 
 // Counts are the jobs of one queue by state.

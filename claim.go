@@ -13,7 +13,7 @@ import (
 type Claim struct {
 	Record               // Root.Time is filled in; Digest is zero, as claiming gives it up
 	ID         string    // names the job in its backend, for good
-	Token      uuid.UUID // the token of the Pop
+	Token      uuid.UUID // the token of the Pop, or one that a backend made of several has made of it
 	Attempt    int       // 1 the first time; filled in by [Group]
 	QueuedAt   time.Time // when it was pushed, by the store's clock
 	Expires    time.Time // when the lease ends, by the local monotonic clock; never later than in the store

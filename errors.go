@@ -3,7 +3,10 @@ package jobqueue
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Each sentinel stands for one decision that a caller takes.
@@ -65,6 +68,25 @@ func (e *LostError) Error() string {
 
 // Is reports whether target is [ErrNotClaimed].
 func (e *LostError) Is(target error) bool { return target == ErrNotClaimed }
+
+// A PartError says that parts of a [Backend] that is made of several could not be asked: what
+// the call did, returned or yielded is right for all others. It is an [ErrUnavailable].
+type PartError struct {
+	Parts  []string    // their names
+	Claims []*Claim    // of a Settle: those whose outcomes are not recorded
+	Tokens []uuid.UUID // of an Extend: those that are neither extended nor lost
+	Err    error       // why
+}
+
+func (e *PartError) Error() string {
+	return fmt.Sprintf("%v: %s: %v", ErrUnavailable, strings.Join(e.Parts, ", "), e.Err)
+}
+
+// Is reports whether target is [ErrUnavailable].
+func (e *PartError) Is(target error) bool { return target == ErrUnavailable }
+
+// Unwrap returns the cause.
+func (e *PartError) Unwrap() error { return e.Err }
 
 // A verdict is an error from Run that says what to do with the job.
 type verdict struct {
