@@ -82,6 +82,13 @@ func (t tx) markRoots(queues found, marks []jobqueue.Mark, times []time.Time) er
 	}, ids, keys)
 	for i := range marks {
 		times[i] = stand[markKey{ids[i], keys[i]}]
+		if m := &marks[i]; m.Next {
+			at := instant(t.now())
+			if !times[i].Before(at) {
+				at = times[i].Add(time.Microsecond)
+			}
+			times[i] = at
+		}
 	}
 	return err
 }

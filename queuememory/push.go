@@ -175,6 +175,10 @@ func (b *Backend) MarkRoots(ctx context.Context, marks ...jobqueue.Mark) ([]time
 	defer b.mu.Unlock()
 	times := make([]time.Time, len(marks))
 	for i, m := range marks {
+		if m.Next {
+			times[i] = b.newer(markKey{m.Name, m.Key}, now)
+			continue
+		}
 		times[i] = b.mark(m.Name, jobqueue.Root{Key: m.Key, Time: m.Time.UTC().Truncate(time.Microsecond)}, now)
 	}
 	return times, nil

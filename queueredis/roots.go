@@ -23,7 +23,11 @@ func (b *Backend) MarkRoots(ctx context.Context, marks ...jobqueue.Mark) ([]time
 			places = places[len(part):]
 			var args []any
 			for _, i := range part {
-				args = append(args, nameKey(marks[i].Name), marks[i].Key, stamp(marks[i].Time))
+				at := stamp(marks[i].Time)
+				if marks[i].Next {
+					at = "+"
+				}
+				args = append(args, nameKey(marks[i].Name), marks[i].Key, at)
 			}
 			v, err := b.run(ctx, shard, markScript, args...)
 			if err != nil {

@@ -1,6 +1,7 @@
 package queuetest
 
 import (
+	"slices"
 	"time"
 
 	"github.com/wikifarm/jobqueue"
@@ -28,6 +29,7 @@ var rootRules = []testCase{
 	{"survives", "a job keeps its root through retry, giving back, recycling and requeueing", testRootSurvives},
 	{"max-register", "MarkRoots moves each root mark forward to its time, never back, and returns where each stands afterwards", testMarkForward},
 	{"read", "a zero time only reads; an unknown mark reads as the zero time", testMarkRead},
+	{"next", "with Next MarkRoots reads what a zero Root.Time would become", testMarkNext},
 	{"any time", "MarkRoots moves each root mark forward to its time, whenever that is, to the microsecond", testMarkAnyTime},
 	{"batch", "MarkRoots works on a batch and returns where each stands", testMarkBatch},
 	{"remembered", "marks that have not moved for RootMemory may be forgotten, others not", testMarkRemembered},
@@ -238,6 +240,25 @@ func testMarkRead(t *tester) {
 	t.markIs("page", time.Time{})
 	t.mark("page", day(1))
 	t.markIs("page", day(1))
+}
+
+func testMarkNext(t *tester) {
+	ahead := day(1).AddDate(100, 0, 0)
+	t.mark("behind", day(1))
+	t.mark("ahead", ahead)
+	for range 2 { // reading moves nothing
+		next, err := t.b.MarkRoots(t.Context(), jobqueue.Mark{Name: t.q, Key: "behind", Next: true},
+			jobqueue.Mark{Name: t.q, Key: "ahead", Next: true}, jobqueue.Mark{Name: t.q, Key: "unknown", Next: true})
+		t.ok(err, "MarkRoots")
+		if want := []time.Time{t.now, ahead.Add(time.Microsecond), t.now}; !slices.EqualFunc(next, want, time.Time.Equal) {
+			t.Fatalf("MarkRoots = %v, want %v", next, want)
+		}
+	}
+	t.markIs("behind", day(1))
+	t.markIs("unknown", time.Time{})
+	t.markIs("ahead", ahead)
+	t.stores(rooted(job(1), "behind", time.Time{}))
+	t.markIs("behind", t.now)
 }
 
 func testMarkAnyTime(t *tester) {

@@ -181,10 +181,7 @@ for push = 1, pushes do
 				local digest, release, key, time = ARGV[at + 3], releaseTime(ARGV[at + 4]), ARGV[at + 5], ARGV[at + 6]
 				local field = key ~= '' and markOf(names[i], key)
 				if field and time == '' then
-					if not zero[field] then
-						local t, m = stamp(now), standing(field)
-						zero[field] = m and m >= t and later(m) or t
-					end
+					zero[field] = zero[field] or following(field)
 					time = zero[field]
 				end
 				local twin = digest ~= '' and waiting[q][digest]

@@ -33,6 +33,12 @@ local function standing(field)
 	return at
 end
 
+-- following returns the time of a root that is newer than a mark: the clock's, or one just ahead of the mark.
+local function following(field)
+	local t, m = stamp(now), standing(field)
+	return m and m >= t and later(m) or t
+end
+
 -- mark moves a root mark forward and returns where it stands, or false.
 local function mark(field, t)
 	local at = standing(field)
