@@ -40,7 +40,7 @@ func (g *Group) Outcome(c *Claim, err error) Outcome {
 // Settle ends claims, in one Backend.Settle per backend. For ActionAbandon a zero
 // Keep means the policy's. The error is, or wraps, a [LostError] if
 // any claim was no longer held; every other claim of a backend that
-// answered is settled. Repeating it with the same outcomes is safe.
+// answered, but those of a [PartError], is settled. Repeating it with the same outcomes is safe.
 // An unknown Action is an [ErrInvalid], and nothing is settled.
 func (g *Group) Settle(ctx context.Context, outcomes ...Outcome) error {
 	for i := range outcomes {
@@ -66,15 +66,30 @@ func (g *Group) Settle(ctx context.Context, outcomes ...Outcome) error {
 		}
 		if err != nil {
 			errs = append(errs, &Error{Op: "settle", Err: err})
-		} else {
-			g.notifySettled(mine)
 		}
+		g.notifySettled(recorded(mine, err))
 		lost = append(lost, gone...)
 	}
 	if len(lost) > 0 {
 		errs = append(errs, &Error{Op: "settle", Queue: lost[0].Name, Err: &LostError{lost}})
 	}
 	return errors.Join(errs...)
+}
+
+// recorded returns the outcomes of a settlement that took effect.
+func recorded(outcomes []Outcome, err error) []Outcome {
+	if err == nil {
+		return outcomes
+	}
+	part, ok := errors.AsType[*PartError](err)
+	if !ok {
+		return nil
+	}
+	left := make(map[*Claim]bool, len(part.Claims))
+	for _, c := range part.Claims {
+		left[c] = true
+	}
+	return slices.DeleteFunc(slices.Clone(outcomes), func(o Outcome) bool { return left[o.Claim] })
 }
 
 // storable returns what any store can keep of an error.
@@ -120,7 +135,8 @@ func byBackend[T any](g *Group, all []T, claim func(T) *Claim) iter.Seq2[Backend
 
 // Extend gives the leases of the claims' tokens ttl from now, in one
 // Backend.Extend per backend, and returns the claims that are lost.
-// All claims of a token are extended together, listed or not.
+// All claims of a token are extended together, listed or not. If the error is a [PartError], all are
+// but those it names.
 // It does not change Claim.Expires.
 func (g *Group) Extend(ctx context.Context, ttl time.Duration, claims ...*Claim) (lost []*Claim, err error) {
 	var errs []error

@@ -2,6 +2,8 @@ package runner
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -144,10 +146,11 @@ func (b *beater) beat(ctx context.Context) error {
 	for _, c := range lost {
 		gone[c.Token] = true
 	}
+	part, partly := errors.AsType[*jobqueue.PartError](err)
 	for _, h := range hands {
 		if gone[h.token] {
 			h.lose()
-		} else if err == nil {
+		} else if err == nil || partly && !slices.Contains(part.Tokens, h.token) {
 			h.confirmed.Store(&now)
 		}
 	}

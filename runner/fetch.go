@@ -156,7 +156,7 @@ func (f *fetcher) over(l look, idle bool) (Reason, error) {
 		if reason, err := s.fatal(); reason != "" {
 			return reason, err
 		}
-		down = down || s.err != nil
+		down = down || s.err != nil || s.missing != nil
 	}
 	switch {
 	case !idle || down || l.ready > 0 && f.nothing < 10:

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"errors"
 	"time"
 
 	"github.com/wikifarm/jobqueue"
@@ -138,8 +139,13 @@ func (f *fetcher) ask(s *store, names []jobqueue.Name) {
 	ctx, cancel := s.call()
 	defer cancel()
 	var ready []jobqueue.Backlog
+	var missing error
 	s.foreign = 0
 	for b, err := range s.group.Ready(ctx, names...) {
+		if _, partly := errors.AsType[*jobqueue.PartError](err); partly {
+			missing = err
+			continue
+		}
 		if err != nil {
 			s.heard(err)
 			return
@@ -150,6 +156,7 @@ func (f *fetcher) ask(s *store, names []jobqueue.Name) {
 			s.foreign++
 		}
 	}
+	s.partly(missing)
 	f.set(s, ready)
 	s.looked = time.Now()
 	if s.err == nil || len(ready) == 0 {

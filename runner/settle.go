@@ -23,7 +23,8 @@ const (
 // A settler settles the jobs of a store in batches. While workers are busy it
 // waits a moment for more; when they are not, it settles at once.
 // It repeats a settlement until the store has answered it, and only
-// abandon makes it give up.
+// giveUp makes it end before. What only a part of the store does not take is
+// set aside, and tried again beside the rest.
 type settler struct {
 	s       *store
 	boxes   []outbox // one for each worker, one for all others
@@ -33,12 +34,12 @@ type settler struct {
 	ended   chan struct{}
 	calls   context.Context // of every call
 	giveUp  context.CancelFunc
-	refuses atomic.Bool // results were refused since the fetcher last looked
+	refuses atomic.Bool  // results were refused since the fetcher last looked
+	asides  atomic.Int64 // batches that are set aside
 
 	mu    sync.Mutex
-	fails int       // settlements under way that the store has refused so far
-	err   error     // why
-	since time.Time // since when
+	fails failures // settlements under way
+	apart failures // batches that are set aside
 }
 
 // An outbox collects what one worker has to settle, so that workers don't wait for each other.
@@ -120,7 +121,7 @@ func (t *settler) run() {
 			pending = pending[:rest]
 			since = time.Time{}
 		}
-		if closing && flying == 0 && len(pending) == 0 {
+		if closing && flying == 0 && len(pending) == 0 && t.asides.Load() == 0 {
 			return
 		}
 		closed := t.closing
@@ -143,34 +144,45 @@ func (t *settler) run() {
 }
 
 func (t *settler) fly(jobs []*job) {
-	if refused, err := t.settle(jobs); err != nil {
+	t.land(jobs, false)
+	t.landed <- struct{}{}
+}
+
+// land settles a batch, and counts what the store refuses for good.
+func (t *settler) land(jobs []*job, aside bool) {
+	if refused, err := t.settle(jobs, aside); err != nil {
 		t.s.r.log.Error("results refused: these jobs run again when their leases end",
 			t.s.r.attrs(refused[0].claim, "jobs", len(refused), "error", printable(err.Error()))...)
 		t.refuses.Store(true)
 		t.unsettled(refused)
 	}
-	t.landed <- struct{}{}
 }
 
 // settle settles a batch however long it takes, unless the settler is told to give up. It
 // returns the jobs whose results the store will never take, and why it refused the last of them.
-func (t *settler) settle(jobs []*job) (refused []*job, why error) {
-	outcomes := make([]jobqueue.Outcome, len(jobs))
-	for i, j := range jobs {
-		outcomes[i] = j.outcome
-	}
+func (t *settler) settle(jobs []*job, aside bool) (refused []*job, why error) {
 	for n := 0; ; n++ {
-		lost, err := sortErrors(t.try(outcomes))
+		lost, err := sortErrors(t.try(jobs))
+		part, partly := errors.AsType[*jobqueue.PartError](err)
 		switch {
 		case err == nil:
-			t.recovered(n)
+			t.recovered(n, aside)
 			t.settled(jobs, lost)
 			return nil, nil
 		case final(err):
-			t.recovered(n)
-			return t.search(jobs, err)
+			t.recovered(n, aside)
+			return t.search(jobs, aside, err)
+		case partly:
+			var done []*job
+			done, jobs = split(jobs, part.Claims)
+			t.settled(done, lost)
+			if !aside || len(jobs) == 0 {
+				t.recovered(n, aside)
+				t.setAside(jobs)
+				return nil, nil
+			}
 		}
-		t.failed(n, err)
+		t.failed(n, aside, err)
 		select {
 		case <-time.After(backoff(n)):
 		case <-t.calls.Done():
@@ -180,46 +192,11 @@ func (t *settler) settle(jobs []*job) (refused []*job, why error) {
 	}
 }
 
-// failed notes that the store has not taken a settlement, for the n'th time, the first being 0.
-func (t *settler) failed(n int, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.err = err
-	if n > 0 {
-		return
+func (t *settler) try(jobs []*job) error {
+	outcomes := make([]jobqueue.Outcome, len(jobs))
+	for i, j := range jobs {
+		outcomes[i] = j.outcome
 	}
-	if t.fails++; t.fails == 1 {
-		t.since = time.Now()
-		t.s.r.log.Warn("results cannot be recorded: they are kept, and nothing is claimed meanwhile", "error", printable(err.Error()))
-	}
-}
-
-// recovered notes that the store has taken a settlement after n failures.
-func (t *settler) recovered(n int) {
-	if n == 0 {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.fails--; t.fails == 0 {
-		t.err = nil
-		t.s.r.log.Info("store takes results again")
-	}
-}
-
-// trouble returns since when and why the store does not take results; nil if it does.
-func (t *settler) trouble() (since time.Time, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.since, t.err
-}
-
-func (t *settler) failing() bool {
-	_, err := t.trouble()
-	return err != nil
-}
-
-func (t *settler) try(outcomes []jobqueue.Outcome) error {
 	ctx, cancel := context.WithTimeout(t.calls, callTime)
 	defer cancel()
 	return t.s.group.Settle(ctx, outcomes...)
@@ -251,12 +228,12 @@ func sortErrors(err error) (lost []*jobqueue.Claim, rest error) {
 }
 
 // search finds out which jobs of a refused batch are to blame, and settles the others.
-func (t *settler) search(jobs []*job, err error) (refused []*job, why error) {
+func (t *settler) search(jobs []*job, aside bool, err error) (refused []*job, why error) {
 	if len(jobs) == 1 {
 		return jobs, err
 	}
 	for _, half := range [][]*job{jobs[:len(jobs)/2], jobs[len(jobs)/2:]} {
-		if r, err := t.settle(half); err != nil {
+		if r, err := t.settle(half, aside); err != nil {
 			refused, why = append(refused, r...), err
 		}
 	}

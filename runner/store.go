@@ -36,6 +36,8 @@ type store struct {
 	popped   int  // calls of Backend.Pop that were answered
 	again    *pop // a claim that may have been made, though no answer came
 	err      error
+	missing  error     // why a part of it did not say what is ready
+	missed   time.Time // since when
 }
 
 // newStore wraps a backend. Its group counts what a Pop settles by itself.
@@ -103,6 +105,18 @@ func (s *store) heard(err error) {
 	s.looked = time.Time{}
 }
 
+// partly notes whether a part of the store did not answer.
+func (s *store) partly(err error) {
+	switch {
+	case err == nil && s.missing != nil:
+		s.r.log.Info("store answers in full again")
+	case err != nil && s.missing == nil:
+		s.missed = time.Now()
+		s.r.log.Warn("a part of the store fails", "error", printable(err.Error()))
+	}
+	s.missing = err
+}
+
 // backoff returns how long to wait after the n'th failure in a row, the first being 0.
 func backoff(n int) time.Duration {
 	return jobqueue.ExponentialBackoff(retryMin, retryMax)(n + 1)
@@ -126,6 +140,8 @@ func (s *store) fatal() (Reason, error) {
 		return Exception, err
 	}
 	switch {
+	case s.err == nil && s.missing != nil && time.Since(s.missed) > patience:
+		return Exception, s.missing
 	case s.err == nil:
 		return "", nil
 	case errors.Is(s.err, jobqueue.ErrReadOnly):
