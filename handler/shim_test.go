@@ -24,8 +24,13 @@ import (
 	"github.com/wikifarm/jobqueue/runner"
 )
 
-// TestMain lets the test binary be a runner that is to be killed: it runs the program that it is given.
+// TestMain lets the test binary be a runner that is to be killed, which runs the program that it is given, or one that may
+// start no more processes.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == "crowded" {
+		crowded()
+		return
+	}
 	if len(os.Args) > 2 && os.Args[1] == "run" {
 		job := handler.Exec(os.Args[2], os.Args[3:]...)("mail")
 		fmt.Println(job.Run(jobqueue.NewContext(context.Background(), claim("{}"))))
