@@ -280,7 +280,7 @@ type Maintained struct {
 	Released  int // delayed jobs that became ready
 	Recycled  int // jobs whose claim had run out
 	Pruned    int // abandoned jobs deleted
-	Forgotten int // marks, push ids, tokens, and values whose TTL has run out
+	Forgotten int // marks, push ids, tokens, holds that have ended, and values whose TTL has run out
 }
 
 // Waiter is implemented by a Backend that can tell when to look again.

@@ -15,6 +15,7 @@
 //	marks      the newest root time by domain, type and key
 //	pushes     the answer to each push id
 //	values     the values of jobqueue.Control by key
+//	holds      the holds of jobqueue.Holder by id, and which have ended
 //	booked     until when the rate of each key is booked
 package queuememory
 
@@ -48,7 +49,7 @@ func (t instant) sub(u instant) time.Duration {
 }
 
 // A Backend is a [jobqueue.Backend] in memory. It also is a [jobqueue.Waiter], a
-// [jobqueue.Control] and a [jobqueue.Limiter].
+// [jobqueue.Control], a [jobqueue.Limiter] and a [jobqueue.Holder].
 //
 // Of what it remembers of finished calls (push ids and settled tokens) it keeps the
 // newest 100,000 at most.
@@ -77,6 +78,7 @@ type Backend struct {
 	values    map[string]value
 	versions  int64 // the last one given to a value
 	booked    map[string]time.Time
+	holds     map[uuid.UUID]*hold
 }
 
 // New returns an empty backend.
@@ -95,6 +97,7 @@ func New() *Backend {
 		waiters:   map[*waiter]struct{}{},
 		values:    map[string]value{},
 		booked:    map[string]time.Time{},
+		holds:     map[uuid.UUID]*hold{},
 	}
 	return b
 }

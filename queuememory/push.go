@@ -90,32 +90,46 @@ func (b *Backend) store(records []jobqueue.Record, now instant) answer {
 			}
 			root.Time = zero[k]
 		}
-		root.Time = root.Time.UTC().Truncate(time.Microsecond)
-		release := releaseTime(r, now)
-		if r.Digest != (jobqueue.Digest{}) {
-			if w := q.waiting[r.Digest]; w != nil {
-				b.takeOver(w, root, release, now)
-				a.twins = append(a.twins, twin{i, w.id})
-				continue
-			}
+		j := newJob(r, now)
+		j.root = whole(root)
+		if w := b.admit(q, j, releaseTime(r, now), now); w != nil {
+			a.twins = append(a.twins, twin{i, w.id})
 		}
-		b.lastID++
-		j := &job{
-			id: b.lastID, key: newKey(b.lastID), queue: q,
-			params: slices.Clone(r.Params), digest: r.Digest, root: root,
-			maxTries: r.MaxTries, headers: maps.Clone(r.Headers), queuedAt: now,
-		}
-		b.jobs[j.id] = j
-		if j.digest != (jobqueue.Digest{}) {
-			if q.waiting == nil {
-				q.waiting = map[jobqueue.Digest]*job{}
-			}
-			q.waiting[j.digest] = j
-		}
-		b.wait(j, release, now)
-		b.mark(q.name, root, now)
 	}
 	return a
+}
+
+// newJob returns the job that a record describes, which is nowhere yet and has no root.
+func newJob(r *jobqueue.Record, now instant) *job {
+	return &job{
+		params: slices.Clone(r.Params), digest: r.Digest, maxTries: r.MaxTries, headers: maps.Clone(r.Headers), queuedAt: now,
+	}
+}
+
+// whole returns a root with its time in whole microseconds.
+func whole(r jobqueue.Root) jobqueue.Root {
+	r.Time = r.Time.UTC().Truncate(time.Microsecond)
+	return r
+}
+
+// admit stores j in q under a new number, to be ready at release; or it drops j, and returns the job that stays.
+func (b *Backend) admit(q *queue, j *job, release, now instant) *job {
+	if j.digest != (jobqueue.Digest{}) {
+		if w := q.waiting[j.digest]; w != nil {
+			b.takeOver(w, j.root, release, now)
+			return w
+		}
+		if q.waiting == nil {
+			q.waiting = map[jobqueue.Digest]*job{}
+		}
+		q.waiting[j.digest] = j
+	}
+	b.lastID++
+	j.id, j.key, j.queue = b.lastID, newKey(b.lastID), q
+	b.jobs[j.id] = j
+	b.wait(j, release, now)
+	b.mark(q.name, j.root, now)
+	return nil
 }
 
 // newer returns now or, where a mark lies there or ahead of it, a moment after the mark.

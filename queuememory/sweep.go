@@ -89,7 +89,7 @@ func (b *Backend) Maintain(ctx context.Context) (jobqueue.Maintained, error) {
 		b.forget(j)
 		m.Pruned++
 	}
-	m.Forgotten = b.forgetPushes(now) + b.forgetClaims(now) + b.forgetValues(now)
+	m.Forgotten = b.forgetPushes(now) + b.forgetClaims(now) + b.forgetValues(now) + b.forgetHolds(now)
 	for k, mk := range b.marks {
 		if now.sub(mk.moved) > jobqueue.RootMemory {
 			delete(b.marks, k)

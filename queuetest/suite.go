@@ -66,6 +66,7 @@ var subjects = []struct {
 	{"pause", pauseRules},
 	{"fan-out", fanoutRules},
 	{"lost answers", lostRules},
+	{"hold", holdRules},
 }
 
 // TestBackend tests that a backend keeps every rule. A failure quotes the rule.
