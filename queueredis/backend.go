@@ -15,7 +15,7 @@ import (
 // format is that of the keys which this program writes.
 const format = 1
 
-// A Backend is a [jobqueue.Backend], a [jobqueue.Waiter], a [jobqueue.Control] and a [jobqueue.Limiter] over the
+// A Backend is a [jobqueue.Backend], a [jobqueue.Waiter], a [jobqueue.Control], a [jobqueue.Limiter] and a [jobqueue.Holder] over the
 // keys of one prefix. Any number of processes may use them.
 type Backend struct {
 	client   redis.UniversalClient

@@ -16,6 +16,8 @@
 //	  c, cz, k          claims: by token; tokens by the end of the lease; claimed jobs of each queue, counted
 //	  p0, p1            answers to pushes, in two generations
 //	  e0, e1            claims that have ended, in two generations
+//	  h, h<hold>        holds: their records by id; the jobs of each
+//	  o0, o1            holds that have ended, in two generations
 //	  m0, m1            root marks, in two generations
 //	  v, vl, vt, b      in shard 0: values, their keys in order, those that end; until when rates are booked
 //	  wake              the channel that tells which queues have become ready

@@ -41,6 +41,7 @@ func audit(t testing.TB, c redis.UniversalClient, prefix string, shard int) {
 	a.readOrders("a", "A")
 	a.readClaims()
 	a.readDigests()
+	a.readHolds()
 	if len(a.bad) > 0 {
 		t.Errorf("the store is inconsistent:\n%s", strings.Join(a.bad[:min(len(a.bad), 20)], "\n"))
 	}

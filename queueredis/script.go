@@ -42,7 +42,7 @@ func newScript(flags string, files ...string) *redis.Script {
 
 var (
 	openScript     = newScript("allow-oom", "base", "jobs", "open")
-	pushScript     = newScript("", "base", "jobs", "memory", "roots", "names", "push")
+	pushScript     = newScript("", "base", "jobs", "memory", "roots", "names", "store", "push")
 	turnScript     = newScript("allow-oom", "base", "jobs", "memory", "roots", "names", "claims", "settle", "pop", "turn")
 	markScript     = newScript("allow-oom", "base", "jobs", "memory", "roots", "mark")
 	countsScript   = newScript("no-writes", "base", "jobs", "memory", "names", "claims", "counts")
@@ -50,6 +50,13 @@ var (
 	listScript     = newScript("no-writes", "base", "jobs", "memory", "names", "claims", "entries", "list")
 	changeScript   = newScript("allow-oom", "base", "jobs", "memory", "names", "claims", "entries", "change")
 	maintainScript = newScript("allow-oom", "base", "jobs", "memory", "names", "claims", "maintain")
+	waitingScript  = newScript("allow-oom", "base", "jobs", "memory", "names", "claims", "held", "waiting")
+	holdScript     = newScript("allow-oom", "base", "jobs", "memory", "names", "claims", "held", "hold")
+	keepScript     = newScript("", "base", "jobs", "memory", "held", "keep")
+	tellScript     = newScript("no-writes", "base", "jobs", "memory", "held", "tell")
+	holdsScript    = newScript("no-writes", "base", "holds")
+	dropScript     = newScript("allow-oom", "base", "jobs", "memory", "held", "drop")
+	releaseScript  = newScript("", "base", "jobs", "memory", "roots", "names", "store", "held", "release")
 	valuesScript   = newScript("no-writes", "base", "value", "values")
 	setScript      = newScript("allow-oom", "base", "jobs", "value", "set")
 	chargeScript   = newScript("allow-oom", "base", "jobs", "charge")

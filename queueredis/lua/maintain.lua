@@ -41,7 +41,7 @@ if pruned >= 1000 then
 	more = more .. 'p'
 end
 if asked('f') then
-	forgotten = turn('p') + turn('e') + turn('m')
+	forgotten = turn('p') + turn('e') + turn('o') + turn('m')
 	local keys = call('ZRANGEBYSCORE', B .. 'vt', '-inf', now, 'LIMIT', 0, 1000)
 	if #keys > 0 then
 		call('HDEL', B .. 'v', unpack(keys))

@@ -1,7 +1,7 @@
 -- What is remembered for a while and then forgotten: answers to pushes ('p'), claims that have
--- ended ('e') and root marks ('m'). Each is in the younger or the older of two hashes. The younger
+-- ended ('e'), holds that have ended ('o') and root marks ('m'). Each is in the younger or the older of two hashes. The younger
 -- becomes the older after the time that it must be remembered, so nothing is kept for more than twice as long.
-local memories = {p = 900000000, e = 900000000, m = 2419200000000}
+local memories = {p = 900000000, e = 900000000, o = 2419200000000, m = 2419200000000}
 local written = {}
 
 -- recall returns what is remembered under a field, or false.
