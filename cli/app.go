@@ -55,7 +55,7 @@ func JobCtl(app App) *cobra.Command {
 func (e *env) jobctl() []*cobra.Command {
 	return []*cobra.Command{
 		e.push(), e.show(), e.list(), e.delete(), e.requeue(), e.runOne(), e.pause(), e.resume(), e.runners(), e.why(),
-		e.check(), e.configure(), e.migrate(), e.simulate(),
+		e.check(), e.copy(), e.configure(), e.migrate(), e.simulate(),
 	}
 }
 

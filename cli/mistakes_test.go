@@ -46,7 +46,7 @@ func TestBadFlags(t *testing.T) {
 		{"jobctl show --groups", "unknown flag: --groups, the flags are --config, --domain, --group, --help, --json, --null, --type"},
 		{"jobctl delete", "delete what? Give --id, --type, --domain or --status, or --all for every job of the farm"},
 		{"jobctl run-one", "give --id, or --type and --params"},
-		{"jobctl nonsense", "unknown command \"nonsense\", the commands are check, completion, config, delete, list, migrate, pause, push, requeue, resume, run-one, runners, show, simulate, why"},
+		{"jobctl nonsense", "unknown command \"nonsense\", the commands are check, completion, config, copy, delete, list, migrate, pause, push, requeue, resume, run-one, runners, show, simulate, why"},
 	} {
 		s.refuses(test.command, 2, test.want)
 	}

@@ -33,7 +33,8 @@ func TestMain(m *testing.M) {
 			cli.ShowYoungSnapshots()
 			os.Exit(cli.Execute(cli.JobCtl(cli.App{})))
 		},
-		"wiki": func() { cli.Main(cli.App{Register: register, Options: noted}) },
+		"leave": leave,
+		"wiki":  func() { cli.Main(cli.App{Register: register, Options: noted}) },
 		"broken": func() {
 			cli.Main(cli.App{Register: func(*jobqueue.Registry, *jobqueue.Group) error { return errors.New("no licence") }})
 		},

@@ -28,7 +28,8 @@ func (e *env) show() *cobra.Command {
 ready one has been so: in all, and with --group for each domain and type.
 
 "no handler" means that this program cannot run the type: its jobs wait for one that can.
-What is paused is held back until it is resumed. A type whose handler is at fault rests
+What is paused is held back until it is resumed; what is held is being copied to another
+backend, or was when that was interrupted. A type whose handler is at fault rests
 in the runners that say so. A transaction that somebody else has kept open in a PostgreSQL
 database for over a minute, so that nothing is cleaned up there, is named.`,
 		Args: noArgs,
@@ -59,6 +60,10 @@ database for over a minute, so that nothing is cleaned up there, is named.`,
 		if err != nil {
 			return err
 		}
+		held, err := s.held(ctx, f)
+		if err != nil {
+			return err
+		}
 		for i := range rows {
 			rows[i].pausedBy(pauses)
 			rows[i].Fault = faults[rows[i].Type]
@@ -66,13 +71,13 @@ database for over a minute, so that nothing is cleaned up there, is named.`,
 		sum := total(rows)
 		switch out := c.OutOrStdout(); {
 		case asJSON:
-			return showJSON(out, rows, sum, pauses, faults, holders)
+			return showJSON(out, rows, sum, pauses, faults, holders, held)
 		case asNull:
 			return showNull(out, rows)
 		case group:
-			return errors.Join(showTable(out, rows, sum), showHolders(out, holders))
+			return errors.Join(showTable(out, rows, sum), showHeld(out, held), showHolders(out, holders))
 		default:
-			return errors.Join(showTotal(out, rows, sum, pauses, faults), showHolders(out, holders))
+			return errors.Join(showTotal(out, rows, sum, pauses, faults), showHeld(out, held), showHolders(out, holders))
 		}
 	})
 	return c
@@ -252,12 +257,13 @@ func showNull(w io.Writer, rows []row) error {
 	return nil
 }
 
-func showJSON(w io.Writer, rows []row, sum row, pauses []jobqueue.Pause, faults map[string]string, holders []holder) error {
+func showJSON(w io.Writer, rows []row, sum row, pauses []jobqueue.Pause, faults map[string]string, holders []holder, held []heldBy) error {
 	return printJSON(w, struct {
 		Queues    []row             `json:"queues"`
 		Total     row               `json:"total"`
 		Pauses    []shownPause      `json:"pauses"`
 		Faults    map[string]string `json:"faults"`
+		Held      []heldBy          `json:"held,omitempty"`
 		Snapshots []holder          `json:"snapshots,omitempty"`
-	}{rows, sum, shownPauses(pauses), faults, holders}, "  ")
+	}{rows, sum, shownPauses(pauses), faults, held, holders}, "  ")
 }
