@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/runner"
+
+	"github.com/wikifarm/jobqueue/bench/sample"
+)
+
+// idleTime is over how long requests are counted.
+const idleTime = 10 * time.Second
+
+// A meter says how many requests a server has answered so far.
+type meter func(ctx context.Context) (float64, error)
+
+// idle counts what is sent while nothing is ready, then pushes into random queues.
+func idle(ctx context.Context, t sample.Task, m meter, push func(queue int) error, begun <-chan float64) (sample.Sample, error) {
+	// What is sent at the start is not the point.
+	time.Sleep(3 * time.Second)
+	before, err := m(ctx)
+	if err != nil {
+		return sample.Sample{}, err
+	}
+	began := time.Now()
+	time.Sleep(idleTime)
+	after, err := m(ctx)
+	if err != nil {
+		return sample.Sample{}, err
+	}
+	sent := (after - before) / time.Since(began).Seconds()
+	s, err := samples(t.Jobs, func() error { return push(rand.IntN(t.Queues)) }, begun)
+	s.Sent = sent
+	return s, err
+}
+
+func queueName(i int) string { return fmt.Sprintf("wiki%d", i) }
+
+func ownIdle(ctx context.Context, t sample.Task) (sample.Sample, error) {
+	o, err := open(ctx, t)
+	if err != nil {
+		return sample.Sample{}, err
+	}
+	defer o.close()
+	m, closeMeter, err := meterOf(ctx, t)
+	if err != nil {
+		return sample.Sample{}, err
+	}
+	defer closeMeter()
+	begun := make(chan float64)
+	o.add(func(_ context.Context, j *sample.Job) error { begun <- j.Since(); return nil })
+	domains := make([]string, t.Queues)
+	for i := range domains {
+		domains[i] = queueName(i)
+	}
+	// The queues exist: each has had a job.
+	for i := range domains {
+		if _, err := o.group.On(domains[i]).Push(ctx, jobqueue.Spec{Job: &ownJob{Job: sample.NewJob(t.Size)}}); err != nil {
+			return sample.Sample{}, err
+		}
+	}
+	go func() {
+		for range domains {
+			<-begun
+		}
+	}()
+	if _, err := runner.Run(ctx, o.group, o.reg, o.options(t)); err != nil {
+		return sample.Sample{}, err
+	}
+	run, stop := context.WithCancel(ctx)
+	opts := o.options(t)
+	opts.Wait, opts.Domains = true, func() []string { return domains }
+	ended := make(chan error)
+	go func() {
+		_, err := runner.Run(run, o.group, o.reg, opts)
+		ended <- err
+	}()
+	s, err := idle(ctx, t, m, func(queue int) error {
+		_, err := o.group.On(domains[queue]).Push(ctx, jobqueue.Spec{Job: &ownJob{Job: sample.NewJob(t.Size)}})
+		return err
+	}, begun)
+	stop()
+	if e := <-ended; err == nil {
+		err = e
+	}
+	return s, err
+}
