@@ -12,7 +12,8 @@ import (
 	"github.com/wikifarm/jobqueue/bench/sample"
 )
 
-// meterOf returns a meter of a task's server: transactions of PostgreSQL, commands of Redis.
+// meterOf returns a meter of a task's server: transactions of PostgreSQL, reads from sockets of Redis: what
+// scripts call counts as commands, too.
 func meterOf(ctx context.Context, t sample.Task) (meter, func(), error) {
 	if t.Store == "postgres" {
 		c, err := pgx.Connect(ctx, t.URL)
@@ -35,10 +36,10 @@ func meterOf(ctx context.Context, t sample.Task) (meter, func(), error) {
 			return 0, err
 		}
 		for line := range strings.Lines(text) {
-			if n, ok := strings.CutPrefix(line, "total_commands_processed:"); ok {
+			if n, ok := strings.CutPrefix(line, "total_reads_processed:"); ok {
 				return strconv.ParseFloat(strings.TrimSpace(n), 64)
 			}
 		}
-		return 0, fmt.Errorf("Redis does not say how many commands it has processed")
+		return 0, fmt.Errorf("Redis does not say how often it has read from its clients")
 	}, func() { c.Close() }, nil
 }
