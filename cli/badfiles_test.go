@@ -102,7 +102,7 @@ func TestBadDatabases(t *testing.T) {
 		}), 2, "backend main: invalid: {} is damaged: …"},
 		{"foreign", altered("drop table meta", "pragma application_id = 17"), 2, "backend main: invalid: {} belongs to another program"},
 		{"newer", altered("update meta set format = 99, oldest = 99"), 2,
-			"backend main: invalid: {} needs a newer program, which knows format 99; this one knows formats up to 1"},
+			"backend main: invalid: {} needs a newer program, which knows format 99; this one knows formats up to " + fmt.Sprint(len(sqlite.Migrations()))},
 		{"unnumbered", altered("update meta set format = 0"), 2, "backend main: invalid: {} has format 0, which there is not"},
 		{"directory", func(t *testing.T, path string) { check(t, os.Mkdir(path, 0o700)) }, 2, "backend main: invalid: {} is not a regular file"},
 		{"circle", func(t *testing.T, path string) { check(t, os.Symlink("circle", path)) }, 3,

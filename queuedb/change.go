@@ -16,6 +16,9 @@ func (b *Backend) Delete(ctx context.Context, f jobqueue.Filter) (int, error) {
 		if err := t.Exec("dedupe_delete", ids); err != nil {
 			return err
 		}
+		if err := t.Exec("abandoned_delete", ids); err != nil {
+			return err
+		}
 		return t.deleteJobs(ids)
 	})
 }
@@ -34,15 +37,22 @@ func (b *Backend) Requeue(ctx context.Context, f jobqueue.Filter) (int, error) {
 		if err != nil {
 			return err
 		}
+		// Each job is found by one of the two.
 		if err := t.ExecEach("job_reset", positions, []int64(ids)); err != nil {
+			return err
+		}
+		if err := t.ExecEach("job_reopen", positions, []int64(ids)); err != nil {
+			return err
+		}
+		if err := t.Exec("abandoned_delete", ids); err != nil {
 			return err
 		}
 		return t.putReady(ids, column(len(ids), t.now()))
 	})
 }
 
-// change takes the jobs that f matches out of where they stand and hands them
-// to do, a page in each transaction.
+// change takes the jobs that f matches out of where they wait or are held and hands them
+// to do, a page in each transaction. Abandoned ones still are.
 func (b *Backend) change(ctx context.Context, f jobqueue.Filter, do func(tx, Numbers) error) (changed int, err error) {
 	c, err := newCursor(f)
 	if err != nil {
@@ -86,7 +96,7 @@ func (t tx) hold(ids Numbers) error {
 		return nil
 	}
 	for round := range holdRounds {
-		if _, err := t.numbers("place_hold", ids); err != nil {
+		if _, err := t.numbers("place_hold", ids, true); err != nil {
 			return err
 		}
 		claimed, err := t.numbers("claim_hold", ids)
@@ -94,11 +104,11 @@ func (t tx) hold(ids Numbers) error {
 			return err
 		}
 		// While it waited for claims, jobs may have been given back.
-		held, err := t.numbers("place_hold", ids)
+		held, err := t.numbers("place_hold", ids, true)
 		if err != nil {
 			return err
 		}
-		places, err := t.places(ids)
+		places, err := t.places(ids, true)
 		if err != nil {
 			return err
 		}
@@ -120,9 +130,9 @@ func (t tx) hold(ids Numbers) error {
 	return ErrAgain
 }
 
-// pullOut takes jobs out of the tables that say where they stand.
+// pullOut takes jobs out of the tables that say where they wait, and out of their claims.
 func (t tx) pullOut(places []place, claims []*live) (ids Numbers, err error) {
-	var ready, later, abandoned Numbers
+	var ready, later Numbers
 	for _, p := range places {
 		ids = append(ids, p.id)
 		switch {
@@ -130,13 +140,11 @@ func (t tx) pullOut(places []place, claims []*live) (ids Numbers, err error) {
 			ready = append(ready, p.id)
 		case p.release != 0:
 			later = append(later, p.id)
-		case p.abandoned:
-			abandoned = append(abandoned, p.id)
 		case p.claim != nil:
 			p.claim.take(p.id)
 		}
 	}
-	for statement, part := range map[string]Numbers{"ready_delete": ready, "later_delete": later, "abandoned_delete": abandoned} {
+	for statement, part := range map[string]Numbers{"ready_delete": ready, "later_delete": later} {
 		if len(part) == 0 {
 			continue
 		}

@@ -196,7 +196,7 @@ func (p *pushing) holdTwins() error {
 	ids = slices.Compact(ids)
 	p.lines.begin()
 	p.lines.add(ids)
-	held, err := p.numbers("place_hold", ids)
+	held, err := p.numbers("place_hold", ids, false)
 	if err != nil {
 		return err
 	}

@@ -278,7 +278,7 @@ func (t tx) abandonHeld(token uuid.UUID, damaged []*row) error {
 	if len(held) == 0 {
 		return nil
 	}
-	if err := t.abandon(held); err != nil {
+	if err := t.abandonDamaged(held); err != nil {
 		return err
 	}
 	return l.write(t)

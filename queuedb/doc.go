@@ -8,10 +8,10 @@
 //
 //	meta       the format; in SQLite also the last number given to a job or a place in line, and the last sweep
 //	queue      the name of each queue, and the number that stands for it elsewhere
-//	job        what was pushed, and how earlier attempts ended
+//	job        what was pushed, and how earlier attempts ended, of jobs that are not abandoned
 //	ready      queue and position to job: the line of each queue
 //	later      job to release time: the delayed ones
-//	abandoned  job to the time it is deleted
+//	abandoned  abandoned jobs, with all that job had of them, and when they are deleted
 //	dedupe     queue and digest to job, for the jobs that wait
 //	claim      token to lease, jobs held and jobs settled: one row a Pop, the fence
 //	root       queue and root key to the newest root time
@@ -20,5 +20,6 @@
 //	late       in PostgreSQL, positions at which jobs may have become ready behind that
 //	jobs       a view of it all, for people
 //
-// A job that is in none of ready, later and abandoned is held by a claim.
+// A job that is in job, and in neither ready nor later, is held by a claim. What is abandoned is out of job, so
+// that claims read the same of a store however much of it there is.
 package queuedb

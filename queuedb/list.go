@@ -1,6 +1,7 @@
 package queuedb
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -22,15 +23,15 @@ type place struct {
 	state     jobqueue.State
 }
 
-// places returns where jobs stand, in the order of their ids.
-func (t tx) places(ids Numbers) ([]place, error) {
+// places returns where jobs stand, in the order of their ids; abandoned ones only if asked to.
+func (t tx) places(ids Numbers, abandoned bool) ([]place, error) {
 	places := make([]place, 0, len(ids))
 	err := t.Query("job_state", func(scan Scan) error {
 		var p place
 		err := scan(&p.id, &p.queue, &p.since, &p.release, &p.abandoned, &p.pruneAt, &p.deduped)
 		places = append(places, p)
 		return err
-	}, ids)
+	}, ids, abandoned)
 	return places, err
 }
 
@@ -83,11 +84,14 @@ type cursor struct {
 }
 
 func newCursor(f jobqueue.Filter) (*cursor, error) {
-	c := &cursor{Filter: f, statement: "list_jobs", left: f.Limit}
+	c := &cursor{Filter: f, statement: "list_all", left: f.Limit}
 	if f.After != "" {
 		if c.after = parseID(f.After); c.after == 0 {
 			return nil, fmt.Errorf("%w: there is no job id %q to list after", jobqueue.ErrInvalid, f.After)
 		}
+	}
+	if f.States != nil && !slices.Contains(f.States, jobqueue.Abandoned) {
+		c.statement = "list_jobs"
 	}
 	if len(f.States) == 1 {
 		switch f.States[0] {
@@ -154,7 +158,7 @@ func (c *cursor) next(t tx, claims func() ([]*live, error)) ([]place, error) {
 			return nil, err
 		}
 	}
-	places, err := t.places(ids)
+	places, err := t.places(ids, true)
 	if err != nil {
 		return nil, err
 	}
@@ -242,14 +246,25 @@ func (b *Backend) page(ctx context.Context, c *cursor) (entries []jobqueue.Entry
 		if err != nil || len(places) == 0 {
 			return err
 		}
-		ids, queues := make(Numbers, len(places)), make([]int64, len(places))
+		var stored, abandoned Numbers
+		queues := make([]int64, len(places))
 		for i, p := range places {
-			ids[i], queues[i] = p.id, p.queue
+			if queues[i] = p.queue; p.abandoned {
+				abandoned = append(abandoned, p.id)
+			} else {
+				stored = append(stored, p.id)
+			}
 		}
-		rows, err := t.readJobs(ids)
+		rows, err := t.readRows("job_read", stored)
 		if err != nil {
 			return err
 		}
+		gone, err := t.readRows("abandoned_read", abandoned)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, gone...)
+		slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.id, b.id) })
 		var names map[int64]jobqueue.Name
 		if names, fresh, err = b.namesOf(t, queues); err != nil {
 			return err

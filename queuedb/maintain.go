@@ -75,7 +75,7 @@ func (b *Backend) findLost(ctx context.Context) (found int, err error) {
 
 // lost returns those of the jobs that are nowhere.
 func (t tx) lost(ids Numbers) (lost Numbers, err error) {
-	places, err := t.places(ids)
+	places, err := t.places(ids, false)
 	if err == nil {
 		err = t.statesOf(places, t.lives)
 	}
@@ -103,10 +103,7 @@ func pruneAbandoned(t tx, m *jobqueue.Maintained) (more bool, err error) {
 		return false, err
 	}
 	m.Pruned = len(ids)
-	if err := t.Exec("abandoned_delete", ids); err != nil {
-		return false, err
-	}
-	return len(ids) == pruneBatch, t.deleteJobs(ids)
+	return len(ids) == pruneBatch, t.Exec("abandoned_delete", ids)
 }
 
 // forgetFew forgets as fast as its callers add, who add n, so that it keeps up though nobody calls

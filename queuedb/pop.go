@@ -240,11 +240,11 @@ func (p *popping) takeNamed() error {
 	}
 	if !p.Exclusive() {
 		var err error
-		if ids, err = p.numbers("place_hold", ids); err != nil {
+		if ids, err = p.numbers("place_hold", ids, false); err != nil {
 			return err
 		}
 	}
-	places, err := p.places(ids)
+	places, err := p.places(ids, false)
 	if err != nil {
 		return err
 	}
@@ -309,7 +309,7 @@ func (p *popping) handOut(token uuid.UUID, ids Numbers, expires time.Time) ([]*j
 			k++
 		}
 	}
-	return claims, held, p.abandon(damaged)
+	return claims, held, p.abandonDamaged(damaged)
 }
 
 // again returns what is still held of a claim, for a Pop that is repeated.
@@ -360,18 +360,12 @@ func describe(rows []row, names map[int64]jobqueue.Name, token uuid.UUID, expire
 	return claims, damaged
 }
 
-// abandon puts away jobs that cannot be read.
-func (t tx) abandon(damaged []*row) error {
+// abandonDamaged puts away jobs that cannot be read.
+func (t tx) abandonDamaged(damaged []*row) error {
 	n := len(damaged)
-	if n == 0 {
-		return nil
-	}
-	ids, reasons, zeros := make([]int64, n), make([]string, n), make([]int64, n)
+	ids, reasons := make([]int64, n), make([]string, n)
 	for i, r := range damaged {
 		ids[i], reasons[i] = r.id, cut("damaged: "+r.damage.Error())
 	}
-	if err := t.ExecEach("job_change", zeros, zeros, reasons, zeros, ids); err != nil {
-		return err
-	}
-	return t.ExecEach("abandoned_put", column(n, t.now()+micros(jobqueue.DefaultKeep)), ids)
+	return t.abandon(column(n, t.now()+micros(jobqueue.DefaultKeep)), make([]int64, n), reasons, ids)
 }

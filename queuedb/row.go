@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/wikifarm/jobqueue"
@@ -42,20 +43,10 @@ func (m *more) parse(packed []byte) error {
 	return json.Unmarshal(packed, &elements)
 }
 
-// readJobs reads jobs and returns them in the order of ids, leaving out such as are gone.
+// readJobs reads jobs that are not abandoned and returns them in the order of ids, leaving out such as are gone.
 func (t tx) readJobs(ids Numbers) ([]row, error) {
-	rows := make([]row, 0, len(ids))
-	inOrder := true
-	err := t.QueryEach("job_read", func(scan Scan) error {
-		rows = append(rows, row{})
-		r := &rows[len(rows)-1]
-		if err := r.read(scan); err != nil {
-			return err
-		}
-		inOrder = inOrder && len(rows) <= len(ids) && ids[len(rows)-1] == r.id
-		return nil
-	}, RunsOf(ids))
-	if err != nil || inOrder {
+	rows, err := t.readRows("job_read", ids)
+	if err != nil || slices.EqualFunc(rows, ids, func(r row, id int64) bool { return r.id == id }) {
 		return rows, err
 	}
 	place := make(map[int64]int, len(rows))
@@ -69,6 +60,19 @@ func (t tx) readJobs(ids Numbers) ([]row, error) {
 		}
 	}
 	return sorted, nil
+}
+
+// readRows reads jobs with job_read or abandoned_read, in any order.
+func (t tx) readRows(statement string, ids Numbers) ([]row, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	rows := make([]row, 0, len(ids))
+	err := t.QueryEach(statement, func(scan Scan) error {
+		rows = append(rows, row{})
+		return rows[len(rows)-1].read(scan)
+	}, RunsOf(ids))
+	return rows, err
 }
 
 // read reads what job_read returns, and what a statement returns besides.

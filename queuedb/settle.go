@@ -124,30 +124,28 @@ func (s *settling) write(t tx) error {
 			return err
 		}
 	}
-	for _, part := range []struct {
-		put               func(at, ids []int64) error
-		failures, ids, at []int64
-		reasons           []string
-	}{
-		{t.delay, s.delayed.failures, s.delayed.ids, s.delayed.at, s.delayed.reasons},
-		{t.keep, s.abandoned.failures, s.abandoned.ids, s.abandoned.at, s.abandoned.reasons},
-	} {
-		if len(part.ids) == 0 {
-			continue
-		}
-		zeros := make([]int64, len(part.ids))
-		if err := t.ExecEach("job_change", part.failures, zeros, part.reasons, zeros, part.ids); err != nil {
+	if n := len(s.delayed.ids); n > 0 {
+		zeros := make([]int64, n)
+		if err := t.ExecEach("job_change", s.delayed.failures, zeros, s.delayed.reasons, zeros, s.delayed.ids); err != nil {
 			return err
 		}
-		if err := part.put(part.at, part.ids); err != nil {
+		if err := t.delay(s.delayed.at, s.delayed.ids); err != nil {
 			return err
 		}
 	}
-	return nil
+	return t.abandon(s.abandoned.at, s.abandoned.failures, s.abandoned.reasons, s.abandoned.ids)
 }
 
-// keep abandons jobs, which are nowhere, until some time each or, with 0, for ever.
-func (t tx) keep(until, ids []int64) error { return t.ExecEach("abandoned_put", until, ids) }
+// abandon puts away jobs, which are nowhere, until some time each or, with 0, for ever.
+func (t tx) abandon(until, failures []int64, reasons []string, ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	if err := t.ExecEach("abandoned_put", until, failures, reasons, ids); err != nil {
+		return err
+	}
+	return t.deleteJobs(slices.Sorted(slices.Values(ids)))
+}
 
 // cut shortens an error to what is stored.
 func cut(s string) string {

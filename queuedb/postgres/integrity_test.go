@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/queuedb/postgres"
 )
 
@@ -49,7 +50,12 @@ select 'job ' || job || ' is in ' || string_agg(place, ', ') from place group by
 union all
 select 'job ' || id || ' is nowhere' from job where id not in (select job from place)
 union all
-select 'job ' || job || ', which does not exist, is in ' || place from place where job not in (select id from job)
+select 'job ' || id || ' is abandoned and in job' from job where id in (select job from abandoned)
+union all
+select 'abandoned job ' || job || ' has no parameters' from abandoned where params is null or pushed is null
+union all
+select 'job ' || job || ', which does not exist, is in ' || place
+from place where place <> 'abandoned' and job not in (select id from job)
 union all
 select 'job ' || r.job || ' is ready at ' || r.position || ' and says ' || coalesce(j.position, j.id)
 from ready r join job j on j.id = r.job where r.position <> coalesce(j.position, j.id) or r.queue <> j.queue
@@ -83,7 +89,8 @@ func integrity(t testing.TB, c *pgx.Conn) {
 func TestIntegrityNotices(t *testing.T) {
 	schema := newSchema(t)
 	b := openSchema(t, &postgres.Options{Schema: schema})
-	push(t, b, records(4)...)
+	push(t, b, records(5)...)
+	settle(t, b, outcomes(jobqueue.ActionAbandon, pop(t, b, 1)...)...)
 	pop(t, b, 1)
 	c := raw(t, schema)
 	integrity(t, c)
@@ -91,6 +98,9 @@ func TestIntegrityNotices(t *testing.T) {
 		"insert into later select job, queue, 1 from ready limit 1",
 		"delete from ready where job = (select max(job) from ready)",
 		"delete from job where id = (select min(job) from ready)",
+		"with gone as (delete from ready where position = (select max(position) from ready) returning job, queue) " +
+			"insert into abandoned (job, queue, pushed, params) select job, queue, 1, '{}' from gone",
+		"update abandoned set params = null",
 		"update ready set position = position + 5000 where job = (select min(job) from ready)",
 		"insert into dedupe select queue, 'x', id from job where id not in (select job from ready) limit 1",
 		"insert into dedupe select queue, 'x', job from ready limit 1",

@@ -24,7 +24,7 @@ func planner(t *testing.T, jobs int, analyze bool) *pgx.Conn {
 		"insert into job (id, queue, pushed, params, digest) select i, 1 + i % 50, 1, '{}', int8send(i) from generate_series(1, $1::int) i",
 		"insert into ready (queue, position, job, since) select queue, id, id, 1 from job where id <= $1::int",
 		"insert into later (job, queue, release) select id, queue, 1 from job where id <= $1::int",
-		"insert into abandoned (job, queue, prune_at) select id, queue, 1 from job where id <= $1::int",
+		"insert into abandoned (job, queue, prune_at, pushed, params) select id, queue, 1, 1, '{}' from job where id <= $1::int",
 		"insert into dedupe (queue, digest, job) select queue, digest, id from job where id <= $1::int",
 		"insert into claim (token, owner, ttl, expires, held) select int8send(i), '', 1, i, array[i] from generate_series(1, $1::int) i",
 		"insert into root (queue, key, time, moved) select 1, 'key' || i, 1, 1 from generate_series(1, $1::int) i",

@@ -143,6 +143,7 @@ func (c *conn) step(ctx context.Context) (s Status, err error) {
 		run(apply, c.local...)
 	}
 	run("set local lock_timeout = 0")
+	run("set local statement_timeout = 0") // It may have many rows to move.
 	run("set local client_min_messages = warning")
 	run("select pg_advisory_xact_lock(hashtextextended('jobqueue migrate ' || $1, 0))", c.config.schema)
 	if err == nil {

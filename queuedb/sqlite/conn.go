@@ -166,6 +166,10 @@ func (s *stmt) bind(args []any) error {
 		case nil:
 		case int64, string:
 			v = a
+		case bool:
+			if v = int64(0); a {
+				v = int64(1)
+			}
 		case []byte:
 			if a != nil {
 				v = a

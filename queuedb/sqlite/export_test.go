@@ -99,3 +99,19 @@ func (b *Backend) Patience(d time.Duration) error {
 		return nil
 	})
 }
+
+// Ran reports whether a write of this handle has run a statement.
+func (b *Backend) Ran(statement string) (ran bool, err error) {
+	err = b.store.Write(context.Background(), false, func(t queuedb.Tx) error {
+		ran = t.(*tx).prepared[statement] != nil
+		return nil
+	})
+	return ran, err
+}
+
+// KnowFormats makes this program one that knows the first n formats alone, until the function it returns is called.
+func KnowFormats(n int) (undo func()) {
+	before := migrations
+	migrations = Migrations()[:n]
+	return func() { migrations = before }
+}

@@ -298,7 +298,7 @@ func oneState(t *testing.T, db *sql.DB) {
 			t.Errorf("job %d has %d states", id, n)
 		}
 	}
-	if rows, err = db.Query("select id from job"); err != nil {
+	if rows, err = db.Query("select id from job union all select job from abandoned"); err != nil {
 		t.Fatal(err)
 	}
 	for rows.Next() {
@@ -307,7 +307,7 @@ func oneState(t *testing.T, db *sql.DB) {
 			t.Fatal(err)
 		}
 		if states[id] == 0 {
-			t.Errorf("job %d has no state", id)
+			t.Errorf("job %d has no state, or two rows", id)
 		}
 		delete(states, id)
 	}

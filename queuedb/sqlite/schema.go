@@ -117,7 +117,7 @@ func (s Status) check(path string) error {
 }
 
 // Migrate brings a file to the format of this program, and makes it if there is none. Each step is
-// one transaction; programs may use the file meanwhile.
+// one transaction, those that make a new file are one together; programs may use the file meanwhile.
 func Migrate(ctx context.Context, path string) error {
 	c, err := dial(path, created, "busy_timeout(5000)")
 	if err != nil {
@@ -163,7 +163,8 @@ func patiently(do func() error) error {
 	}
 }
 
-// step runs the next migration, unless another process has just done so.
+// step runs the next migration, unless another process has just done so. In a new file it runs them all, so
+// that nobody finds it half made.
 func (c *conn) step(path string) (err error) {
 	if err := c.run("begin immediate"); err != nil {
 		return err
@@ -177,8 +178,11 @@ func (c *conn) step(path string) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.Format < s.Newest {
-		m := migrations[s.Format]
+	lacks := migrations[len(migrations)-s.Pending():]
+	if s.Format > 0 {
+		lacks = lacks[:min(1, len(lacks))]
+	}
+	for _, m := range lacks {
 		text := fmt.Sprintf("%s;\nupdate meta set format = %d;\npragma application_id = %d;\npragma user_version = %d;",
 			m.SQL, m.Format, applicationID, m.Format)
 		if err := c.run(text); err != nil {

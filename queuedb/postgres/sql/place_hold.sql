@@ -1,6 +1,6 @@
 -- Keeps jobs that are ready, delayed or abandoned where they are until the transaction ends, and returns which
 -- these are. They are locked in the order of their ids.
--- $1 jobs
+-- $1 jobs, $2 whether to look at abandoned ones too
 with waits as materialized (
   select job
   from later
@@ -10,7 +10,8 @@ with waits as materialized (
 ), rests as materialized (
   select job
   from abandoned
-  where job = any($1::bigint[])
+  where $2::boolean
+    and job = any($1::bigint[])
   order by job
   for update
 ), wanted as materialized (

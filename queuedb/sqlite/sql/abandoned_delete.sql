@@ -1,4 +1,4 @@
--- Takes jobs out of the abandoned ones.
+-- Deletes jobs that are abandoned.
 -- ?1 jobs
 delete from abandoned
 where job in (select value from json_each(?1));

@@ -1,4 +1,4 @@
--- Returns the ids of jobs in order.
+-- Returns the ids of jobs in order, but for those of abandoned ones.
 -- ?1 only those after, ?2 queues or null, ?3 how many at most
 select id
 from job
