@@ -3,6 +3,7 @@ package queuetest
 import (
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,12 +28,30 @@ func testBoundBacklog(t *tester) {
 	t.stores(jobs(1, 60)...)
 	t.stores(delayed(job(102), 2*time.Second), delayed(job(101), time.Second), delayed(job(103), time.Hour))
 	t.jump(time.Minute)
+	if t.loose {
+		t.drainsBacklog(101, 102)
+		return
+	}
 	for n := 0; n < 60; n += 10 {
 		claims := t.pop(10)
 		t.settle(each(claims, done(nil))...)
 		t.stores(job(200 + n))
 	}
 	t.hands(101, 102, 200, 210, 220, 230, 240, 250)
+}
+
+// drainsBacklog keeps a backlog until these jobs have come out of it.
+func (t *tester) drainsBacklog(numbers ...int) {
+	t.Helper()
+	for n := 0; len(numbers) > 0; n++ {
+		if n == ever {
+			t.Fatalf("the jobs %v were passed over %d times", numbers, ever)
+		}
+		claims := t.pop(10)
+		numbers = slices.DeleteFunc(numbers, func(n int) bool { return slices.Contains(numbersOf(claims), n) })
+		t.settle(each(claims, done(nil))...)
+		t.stores(slices.Repeat([]jobqueue.Record{job(200)}, 10)...)
+	}
 }
 
 func testBoundManyEnded(t *tester) {

@@ -111,11 +111,11 @@ func testCountAge(t *tester) {
 	if c := t.count(t.q); c.Age != 0 {
 		t.Fatalf("an empty queue has the age %v", c.Age)
 	}
-	t.stores(job(1))
+	id := t.stores(job(1))[0]
 	t.jump(time.Hour)
 	t.stores(job(2))
 	t.age(time.Hour)
-	t.settle(done(t.takes(1)[0]))
+	t.settle(done(t.oldest(1, id)))
 	t.jump(time.Minute)
 	t.age(time.Minute)
 	t.hands(2)

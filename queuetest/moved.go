@@ -119,8 +119,8 @@ func testHoldDigest(t *tester) {
 }
 
 func testHoldBlocks(t *tester) {
-	t.stores(unique(job(1), "a"), unique(job(2), "b"))
-	t.settle(giveBack(t.takes(1)[0], 0))
+	ids := t.stores(unique(job(1), "a"), unique(job(2), "b"))
+	t.settle(giveBack(t.oldest(1, ids[0]), 0))
 	h := t.newHold()
 	t.holds(h, 10, 2, 1)
 	t.releases(h, 2, 0)

@@ -30,6 +30,15 @@ type Clock interface {
 	StopClock(at time.Time)
 }
 
+// Spread is implemented by a backend under test that keeps one queue in several stores, and promises no order: only
+// that nothing is passed over for ever. Where a rule is about order the suite then tests that instead, and
+// wherever else it looks at several jobs of one queue they may come in any order. A Pop may then open a claim in
+// each store, under a token of its own. Every other rule is tested as it is.
+type Spread interface {
+	// Spread does nothing.
+	Spread()
+}
+
 // A testCase tests one rule of the documentation of [jobqueue.Backend] or [jobqueue.Group].
 type testCase struct {
 	name string

@@ -26,6 +26,7 @@ type tester struct {
 	clock Clock
 	now   time.Time // what the backend's clock says
 	q     jobqueue.Name
+	loose bool // the backend is a Spread
 }
 
 func newTester(t *testing.T, rule string, open func(testing.TB) jobqueue.Backend) *tester {
@@ -36,6 +37,7 @@ func newTester(t *testing.T, rule string, open func(testing.TB) jobqueue.Backend
 	}
 	x.b = x.another()
 	x.clock = x.b.(Clock)
+	_, x.loose = x.b.(Spread)
 	x.maintain() // The store is in use.
 	return x
 }
@@ -136,7 +138,7 @@ func (t *tester) popAs(l jobqueue.Lease, wants ...jobqueue.Want) []*jobqueue.Cla
 	claims, err := t.b.Pop(t.Context(), l, wants...)
 	t.ok(err, "Pop")
 	for _, c := range claims {
-		if c.Token != l.Token {
+		if c.Token != l.Token && !t.loose {
 			t.Fatalf("Pop returned the token %v, want %v", c.Token, l.Token)
 		}
 	}
@@ -165,11 +167,45 @@ func (t *tester) takes(numbers ...int) []*jobqueue.Claim {
 	return claims
 }
 
-// same wants claims to be the jobs with these numbers in this order.
+// oldest pops one job, which must be this one. Where jobs have no order it is asked for by its ID.
+func (t *tester) oldest(number int, id string) *jobqueue.Claim {
+	t.Helper()
+	if !t.loose {
+		return t.takes(number)[0]
+	}
+	claims := t.popAs(newLease(), jobqueue.Want{Name: t.q, ID: id})
+	t.same(claims, number)
+	return claims[0]
+}
+
+// same wants claims to be the jobs with these numbers in this order. Those of one queue it puts in order itself
+// if they have none.
 func (t *tester) same(claims []*jobqueue.Claim, numbers ...int) {
 	t.Helper()
+	if t.loose {
+		arrange(claims, numbers)
+	}
 	if got := numbersOf(claims); !slices.Equal(got, numbers) {
 		t.Fatalf("Pop handed out the jobs %v, want %v", got, numbers)
+	}
+}
+
+// arrange puts claims in the order of the numbers, as far as they can be without moving any from one queue's to another's.
+func arrange(claims []*jobqueue.Claim, numbers []int) {
+	for from := 0; from < len(claims); {
+		to := from + 1
+		for to < len(claims) && claims[to].Name == claims[from].Name {
+			to++
+		}
+		for i := from; i < min(to, len(numbers)); i++ {
+			for k := i; k < to; k++ {
+				if numberOf(claims[k].Params) == numbers[i] {
+					claims[i], claims[k] = claims[k], claims[i]
+					break
+				}
+			}
+		}
+		from = to
 	}
 }
 

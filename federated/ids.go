@@ -1,0 +1,91 @@
+package federated
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/google/uuid"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+// A tag names a partition in the last bytes of a token.
+type tag [4]byte
+
+func tagOf(name string) (t tag) {
+	binary.BigEndian.PutUint32(t[:], uint32(xxhash.Sum64String(name)))
+	return t
+}
+
+// token returns the token under which a Pop is made at a partition. What its last bytes had to
+// make room for is mixed into the others.
+func (p *partition) token(t uuid.UUID) uuid.UUID {
+	h := binary.BigEndian.AppendUint64(nil, xxhash.Sum64(t[:]))
+	for i, x := range h {
+		t[i+4] ^= x
+	}
+	copy(t[12:], p.tag[:])
+	return version8(t)
+}
+
+// holder returns the partition that a token names; nil if it is none of token.
+func (b *Backend) holder(t uuid.UUID) *partition {
+	if t.Version() != 8 {
+		return nil
+	}
+	return b.byTag[tag(t[12:])]
+}
+
+// chain returns the id under which what came by id is pushed at a partition.
+func (p *partition) chain(id uuid.UUID) uuid.UUID {
+	var d xxhash.Digest
+	d.ResetWithSeed(p.seed)
+	d.Write(id[:])
+	first := d.Sum64()
+	d.WriteString(p.name)
+	second := d.Sum64()
+	binary.BigEndian.PutUint64(id[:8], first)
+	binary.BigEndian.PutUint64(id[8:], second)
+	return version8(id)
+}
+
+func version8(id uuid.UUID) uuid.UUID {
+	id[6] = id[6]&0x0f | 0x80
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+// rename makes the ID of a job in a partition one of the federation, for n jobs with one allocation.
+func (p *partition) rename(n int, id func(int) *string) {
+	size := 0
+	for i := range n {
+		size += len(p.prefix) + len(*id(i))
+	}
+	var all strings.Builder
+	all.Grow(size)
+	for i := range n {
+		all.WriteString(p.prefix)
+		all.WriteString(*id(i))
+	}
+	text := all.String()
+	for i := range n {
+		one := len(p.prefix) + len(*id(i))
+		*id(i), text = text[:one], text[one:]
+	}
+}
+
+func (p *partition) namePushed(jobs jobqueue.Pushed) {
+	p.rename(len(jobs), func(i int) *string { return &jobs[i].ID })
+}
+
+func (p *partition) nameClaims(claims []*jobqueue.Claim) {
+	p.rename(len(claims), func(i int) *string { return &claims[i].ID })
+}
+
+// local returns the partition that an ID names, and the ID there.
+func (b *Backend) local(id string) (*partition, string, bool) {
+	name, rest, _ := strings.Cut(id, ":")
+	p := b.byName[name]
+	return p, rest, p != nil && rest != ""
+}

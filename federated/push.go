@@ -1,0 +1,205 @@
+package federated
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+// A piece is the part of a push that goes to one partition. Its records have gone past the same partitions
+// before, or would have. So it is the same ones whenever the push is repeated, and all of them
+// are there or none.
+type piece struct {
+	*partition
+	id      uuid.UUID // of the push at the partition, by which all that it went past can be told
+	passed  set       // what it went past
+	past    []uuid.UUID
+	places  []int // of its records in the push; nil is all
+	records []jobqueue.Record
+}
+
+// Push implements [jobqueue.Backend]. It is atomic for what goes to one partition: the records without a
+// digest of one section, or those whose digests have the same owner.
+func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Record) (jobqueue.Pushed, error) {
+	if err := jobqueue.CheckPush(records); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, context.Cause(ctx))
+	}
+	r, err := b.fillRoots(ctx, records)
+	if err != nil {
+		return nil, err
+	}
+	p := &push{f: b, id: id, key: binary.BigEndian.Uint64(id[8:]), records: r}
+	pieces, err := p.split(piece{id: id, records: r})
+	for err == nil && len(pieces) > 0 {
+		pieces, err = p.send(ctx, pieces)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p.pushed, b.moveRoots(ctx, p.rooted)
+}
+
+// A push is one call of Push.
+type push struct {
+	f       *Backend
+	id      uuid.UUID
+	key     uint64 // where what has no place of its own goes
+	records []jobqueue.Record
+	pushed  jobqueue.Pushed
+	rooted  []localMark
+}
+
+// split splits what has gone past some partitions by where it goes next.
+func (p *push) split(from piece) ([]piece, error) {
+	if len(from.records) == 0 {
+		p.pushed = jobqueue.Pushed{}
+		return nil, nil
+	}
+	var pieces []piece
+	at := map[*partition]int{}
+	for i := range from.records {
+		owner := p.owner(&from.records[i], from.passed)
+		if owner == nil {
+			return nil, p.f.nobody("takes the jobs")
+		}
+		k, known := at[owner]
+		if !known {
+			if len(pieces) == 1 {
+				pieces[0].cut(from, i)
+			}
+			k = len(pieces)
+			at[owner] = k
+			next := from
+			next.partition, next.id = owner, owner.chain(from.id)
+			next.passed.add(owner)
+			if i > 0 {
+				next.places, next.records = nil, nil
+			}
+			pieces = append(pieces, next)
+		}
+		if q := &pieces[k]; len(pieces) > 1 {
+			q.add(from, i)
+		}
+	}
+	return p.goPast(pieces)
+}
+
+// cut leaves the first n records of what it was made from.
+func (q *piece) cut(from piece, n int) {
+	q.places, q.records = make([]int, 0, len(from.records)), make([]jobqueue.Record, 0, len(from.records))
+	for i := range n {
+		q.add(from, i)
+	}
+}
+
+// add adds the ith record of what it was made from.
+func (q *piece) add(from piece, i int) {
+	place := i
+	if from.places != nil {
+		place = from.places[i]
+	}
+	q.places, q.records = append(q.places, place), append(q.records, from.records[i])
+}
+
+func (p *push) owner(r *jobqueue.Record, passed set) *partition {
+	key := p.key
+	if r.Digest != (jobqueue.Digest{}) {
+		key = jobKey(r)
+	}
+	return p.f.of(r.Domain).owner(key, passed)
+}
+
+// goPast splits the pieces again whose partition takes nothing now, or did not when this
+// push was made before.
+func (p *push) goPast(pieces []piece) (all []piece, err error) {
+	for _, q := range pieces {
+		if _, before := p.f.passed.get(q.id); !before && q.takes() {
+			all = append(all, q)
+			continue
+		}
+		q.past = append(q.past[:len(q.past):len(q.past)], q.id)
+		more, err := p.split(q)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, more...)
+	}
+	return all, nil
+}
+
+// send pushes the pieces and returns those that must go elsewhere.
+func (p *push) send(ctx context.Context, pieces []piece) (left []piece, err error) {
+	answers := make([]jobqueue.Pushed, len(pieces))
+	errs := make([]error, len(pieces))
+	each(pieces, func(i int, q piece) {
+		for _, id := range q.past {
+			p.f.passed.put(id, struct{}{})
+		}
+		answers[i], errs[i] = ask(ctx, q.partition, func(ctx context.Context, b jobqueue.Backend) (jobqueue.Pushed, error) {
+			return b.Push(ctx, q.id, q.records)
+		})
+	})
+	for i, q := range pieces {
+		switch err := errs[i]; {
+		case err == nil && len(answers[i]) == len(q.records):
+			p.have(q, answers[i])
+		case err == nil:
+			return nil, fmt.Errorf("%w: partition %s answers for %d of %d jobs", jobqueue.ErrUnavailable, q.name, len(answers[i]), len(q.records))
+		case ctx.Err() != nil || !unavailable(err) && !errors.Is(err, jobqueue.ErrReadOnly):
+			return nil, fmt.Errorf("partition %s: %w", q.name, err)
+		default:
+			q.refuse(err)
+			q.past = append(q.past[:len(q.past):len(q.past)], q.id)
+			more, err := p.split(q)
+			if err != nil {
+				return nil, err
+			}
+			left = append(left, more...)
+		}
+	}
+	return left, nil
+}
+
+// have notes the answer for a piece.
+func (p *push) have(q piece, answer jobqueue.Pushed) {
+	q.namePushed(answer)
+	p.rooted = p.f.addRoots(p.rooted, q.partition, q.records)
+	if q.places == nil {
+		p.pushed = answer
+		return
+	}
+	if p.pushed == nil {
+		p.pushed = make(jobqueue.Pushed, len(p.records))
+	}
+	for k, i := range q.places {
+		p.pushed[i] = answer[k]
+	}
+}
+
+// nobody returns the error of a call that no partition does something for.
+func (b *Backend) nobody(does string) error {
+	kind := jobqueue.ErrReadOnly
+	var reasons []string
+	for _, p := range b.parts {
+		err := p.why()
+		if !errors.Is(err, jobqueue.ErrReadOnly) {
+			kind = jobqueue.ErrUnavailable
+		}
+		if err != nil {
+			reasons = append(reasons, fmt.Sprintf("%s: %v", p.name, err))
+		}
+	}
+	if len(reasons) == 0 {
+		return fmt.Errorf("%w: no partition %s", jobqueue.ErrUnavailable, does)
+	}
+	return fmt.Errorf("%w: no partition %s: %s", kind, does, strings.Join(reasons, "; "))
+}
