@@ -8,28 +8,26 @@ import (
 	"github.com/wikifarm/jobqueue/runner/schedule"
 )
 
-// A use is what jobs of a queue have used of the workers, beyond what their domain was charged.
+// A use is how long jobs of a queue ran.
 type use struct {
 	jobqueue.Name
-	more time.Duration // less than 0 if they used less
 	runs int
-	took time.Duration // all runs together
+	took time.Duration // all together
 }
 
-// uses collects what the fetcher is to charge.
+// uses collects what the dealer is to learn from.
 type uses struct {
 	mu   sync.Mutex
 	list []use
 }
 
 func (u *uses) add(n use) {
-	if n.more == 0 && n.runs == 0 {
+	if n.runs == 0 {
 		return
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if last := len(u.list) - 1; last >= 0 && u.list[last].Name == n.Name {
-		u.list[last].more += n.more
 		u.list[last].runs += n.runs
 		u.list[last].took += n.took
 		return
@@ -45,38 +43,43 @@ func (u *uses) take() []use {
 	return list
 }
 
-// add adds a job that has ended, whether it ran or not.
+// add adds a job that has ended, if it ran.
 func (u *use) add(j *job) {
 	u.Name = j.claim.Name
-	var cost time.Duration
-	if j.took > 0 {
-		cost = max(j.took, schedule.MinCost)
-	}
-	u.more += cost - time.Duration(j.charged.Swap(int64(cost)))
 	if j.took > 0 {
 		u.runs++
 		u.took += j.took
 	}
 }
 
-// spent charges for one job that has ended.
+// pay charges for a job that has ended, whether it ran or not.
+func (r *run) pay(j *job) {
+	var cost time.Duration
+	if j.took > 0 {
+		cost = max(j.took, schedule.MinCost)
+	}
+	if more := cost - time.Duration(j.charged.Swap(int64(cost))); more != 0 {
+		j.place.Charge(more)
+		r.pool.stray(more)
+	}
+}
+
+// spent charges for one job that has ended, and learns from it.
 func (r *run) spent(j *job) {
+	r.pay(j)
 	var u use
 	u.add(j)
 	r.used.add(u)
 }
 
-// account tells the dealer what jobs have used, and which have begun.
+// account tells the dealer which jobs have begun and how long others ran, and charges for those that run.
 func (f *fetcher) account(now time.Time) {
 	f.r.pool.begun(func(j *job) { f.dealer.Begun(j.place) })
 	if !f.r.pool.working() {
-		f.dealer.Caught()
+		f.dealer.Caught(now)
 	}
 	for _, u := range f.r.used.take() {
-		f.dealer.Charge(now, u.Name, u.more)
-		if u.runs > 0 {
-			f.dealer.Learn(now, u.Name, u.took/time.Duration(u.runs))
-		}
+		f.dealer.Learn(now, u.Name, u.took/time.Duration(u.runs))
 	}
 	if now.Sub(f.charged) < readyTime {
 		return
@@ -90,22 +93,8 @@ func (f *fetcher) account(now time.Time) {
 		charged, ran := j.charged.Load(), int64(now.Sub(j.started))
 		// When it ends meanwhile, that charges for the rest.
 		if ran > charged && j.charged.CompareAndSwap(charged, ran) {
-			f.dealer.Charge(now, j.claim.Name, time.Duration(ran-charged))
+			j.place.Charge(time.Duration(ran - charged))
+			f.r.pool.stray(time.Duration(ran - charged))
 		}
 	}
-}
-
-// refund takes back what was charged for places that have no job.
-func (f *fetcher) refund(p *pop) {
-	now := time.Now()
-	for n, list := range p.places {
-		var cost time.Duration
-		for _, place := range list {
-			cost += place.Cost
-		}
-		if cost > 0 {
-			f.dealer.Charge(now, n, -cost)
-		}
-	}
-	p.places = map[jobqueue.Name][]schedule.Place{}
 }

@@ -24,6 +24,7 @@ type fewJobs struct {
 	run  time.Duration
 	once bool // the type has run before
 	many int  // thousands of jobs of the flood
+	long int  // of each hundred of these, so many in a row take 100 ms
 }
 
 // timeFew returns how long after their push the last of ten such jobs has ended. With a flood domain a
@@ -37,10 +38,10 @@ func timeFew(t *testing.T, few fewJobs, workers int, flood bool) (took time.Dura
 		ctx, stop := context.WithCancel(t.Context())
 		run := func(ctx context.Context, n int) error {
 			if jobqueue.FromContext(ctx).Domain != "b" {
-				// Most are quick; now and then one takes 100 ms, but no two in the time of ten jobs of b.
+				// Most are quick; now and then one takes 100 ms.
 				time.Sleep(time.Duration(1+n%5) * time.Millisecond)
-				if n%1000 == 999 {
-					time.Sleep(95 * time.Millisecond)
+				if n%100 >= 100-few.long {
+					time.Sleep(time.Duration(99-n%5) * time.Millisecond)
 				}
 				return nil
 			}
@@ -77,9 +78,10 @@ func timeFew(t *testing.T, few fewJobs, workers int, flood bool) (took time.Dura
 // A domain that pushes a few jobs behind the flood of another has them done soon.
 func TestFlood(t *testing.T) {
 	for _, few := range []fewJobs{
-		{"job", 30 * time.Millisecond, true, 200}, {"other", 3 * time.Millisecond, false, 20}, {"other", 400 * time.Millisecond, false, 20},
+		{"job", 30 * time.Millisecond, true, 200, 1}, {"other", 3 * time.Millisecond, false, 20, 1}, {"other", 400 * time.Millisecond, false, 20, 1},
+		{"job", 3 * time.Millisecond, true, 20, 2}, {"other", time.Millisecond, false, 20, 2}, {"other", 100 * time.Millisecond, true, 20, 5},
 	} {
-		for _, workers := range []int{1, 8} {
+		for _, workers := range []int{1, 2, 8} {
 			alone := timeFew(t, few, workers, false)
 			took := timeFew(t, few, workers, true)
 			limit := 2*alone + 100*time.Millisecond + 50*time.Millisecond

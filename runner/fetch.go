@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync/atomic"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/runner/schedule"
@@ -136,7 +133,11 @@ func (f *fetcher) run(ctx context.Context) (Reason, error) {
 			continue
 		case asked == 0 && look.ready > 0 && !idle:
 			// There is work, but not for a buffer: it waits for a worker.
-			f.sleep(ctx, f.r.o.Poll)
+			wait := f.r.o.Poll
+			if f.refused {
+				wait = min(wait, quickLook)
+			}
+			f.sleep(ctx, wait)
 			continue
 		}
 		if reason, err := f.over(look, idle); reason != "" {
@@ -252,187 +253,6 @@ func (f *fetcher) sleep(ctx context.Context, d time.Duration) {
 	case <-f.r.changed:
 	case <-timer.C:
 	}
-}
-
-// claim claims jobs of queues that are ready, and returns how many it asked for and kept.
-func (f *fetcher) claim(ctx context.Context, room room) (asked, kept int) {
-	type source struct {
-		*store
-		ttl time.Duration
-	}
-	var order []source
-	pops := map[source]*pop{}
-	places, refused := f.r.caps.admit(f.r.calls, f.deal(room))
-	for _, p := range refused {
-		f.dealer.Charge(time.Now(), p.Name, -p.Cost)
-	}
-	for _, p := range places {
-		t := f.types[p.Type]
-		src := source{t.store, t.policy.Lease}
-		if pops[src] == nil {
-			order = append(order, src)
-			pops[src] = &pop{places: map[jobqueue.Name][]schedule.Place{}}
-		}
-		asked++
-		pops[src].add(p)
-	}
-	for _, src := range order {
-		if ctx.Err() != nil || f.solo != nil || src.again != nil { // it failed just now
-			f.refund(pops[src])
-			continue
-		}
-		kept += f.pop(ctx, src.store, src.ttl, pops[src])
-	}
-	return asked, kept
-}
-
-// A pop is one claim to be made, for places that were dealt.
-type pop struct {
-	lease  jobqueue.Lease
-	wants  []jobqueue.Want
-	places map[jobqueue.Name][]schedule.Place
-	at     time.Time // when it was first tried
-}
-
-func (p *pop) add(place schedule.Place) {
-	n := place.Name
-	if p.places[n] = append(p.places[n], place); len(p.places[n]) == 1 {
-		p.wants = append(p.wants, jobqueue.Want{Name: n})
-	}
-}
-
-// take returns the next place of a queue; none if all are taken.
-func (p *pop) take(n jobqueue.Name) schedule.Place {
-	list := p.places[n]
-	if len(list) == 0 {
-		return schedule.Place{Name: n}
-	}
-	p.places[n] = list[1:]
-	return list[0]
-}
-
-// pop makes one claim and hands its jobs on, and returns how many it kept.
-func (f *fetcher) pop(ctx context.Context, s *store, ttl time.Duration, p *pop) int {
-	token, err := uuid.NewRandom()
-	if err != nil {
-		s.heard(fmt.Errorf("token: %w", err))
-		f.refund(p)
-		return 0
-	}
-	for i, w := range p.wants {
-		p.wants[i].Max = max(w.Max, len(p.places[w.Name]))
-	}
-	p.lease, p.at = jobqueue.Lease{Token: token, TTL: ttl, Owner: f.r.o.Owner}, time.Now()
-	return f.try(ctx, s, p)
-}
-
-func (f *fetcher) try(ctx context.Context, s *store, p *pop) int {
-	call, cancel := s.call()
-	defer cancel()
-	popped, asked := s.popped, time.Now()
-	claims, err := s.group.Pop(call, p.lease, p.wants...)
-	if err == nil {
-		observe(&f.answer, int64(time.Since(asked)))
-	}
-	if err != nil && len(claims) == 0 && call.Err() != nil && s.popped > popped {
-		// The store answers; only, what it had so far was superseded, and there is more.
-		s.heard(nil)
-		f.refund(p)
-		return 1
-	}
-	s.heard(err)
-	if err != nil && len(claims) == 0 && !final(err) {
-		s.again = p
-		f.forget(s, p.wants, claims)
-		return 0
-	}
-	f.forget(s, p.wants, claims)
-	jobs := f.inHand(s, p, claims)
-	f.refund(p)
-	if len(jobs) == 0 {
-		return 0
-	}
-	return f.accept(ctx, jobs)
-}
-
-// repeat repeats the claims whose answer was lost, as they may have taken effect.
-func (f *fetcher) repeat(ctx context.Context) (kept int) {
-	for _, s := range f.r.stores {
-		if f.solo != nil && ctx.Err() == nil {
-			break
-		}
-		if p := s.again; p != nil && !time.Now().Before(s.retryAt) {
-			s.again = nil
-			kept += f.try(ctx, s, p)
-		}
-	}
-	return kept
-}
-
-// forget notes that the queues which had less than was wanted are not ready any more.
-func (f *fetcher) forget(s *store, wants []jobqueue.Want, claims []*jobqueue.Claim) {
-	got := make(map[jobqueue.Name]int, len(wants))
-	for i := 0; i < len(claims); {
-		from, n := i, claims[i].Name
-		for i++; i < len(claims) && claims[i].Name == n; i++ {
-		}
-		got[n] += i - from
-	}
-	var empty []jobqueue.Name
-	for _, w := range wants {
-		if got[w.Name] == 0 {
-			empty = append(empty, w.Name)
-		}
-		if got[w.Name] < w.Max {
-			f.dealer.Remove(w.Name)
-		}
-	}
-	if s.err == nil {
-		f.clear(empty)
-	}
-}
-
-// inHand makes jobs of claims, and has their leases extended.
-func (f *fetcher) inHand(s *store, p *pop, claims []*jobqueue.Claim) []*job {
-	ttl, now := p.lease.TTL, p.at
-	s.inHand.Add(int64(len(claims)))
-	f.r.claimed += int64(len(claims))
-	b := f.r.beater(s, ttl)
-	jobs := make([]*job, 0, len(claims))
-	for len(claims) > 0 {
-		// A Pop that had to settle all it got went on under a token of its own.
-		n := slices.IndexFunc(claims, func(c *jobqueue.Claim) bool { return c.Token != claims[0].Token })
-		if n < 0 {
-			n = len(claims)
-		}
-		h := &hand{beater: b, token: claims[0].Token, jobs: make([]job, n)}
-		h.held.Store(int64(n))
-		at := now
-		if later := claims[0].Expires.Add(-ttl); later.After(now) {
-			at = later // such a token is younger than the call
-		}
-		h.confirmed.Store(&at)
-		typ := f.jobType(s, claims[0].Type)
-		bytes, since := 0, 0
-		for i, c := range claims[:n] {
-			if typ.name != c.Type {
-				observe(&typ.size, int64(bytes/(i-since)))
-				typ, bytes, since = f.jobType(s, c.Type), 0, i
-			}
-			bytes += len(c.Params)
-			j := &h.jobs[i]
-			j.claim, j.hand, j.typ, j.place = c, h, typ, p.take(c.Name)
-			j.charged.Store(int64(j.place.Cost))
-			if c.Suspect() {
-				j.place = schedule.Place{Name: c.Name} // a worker is free for it
-			}
-			jobs = append(jobs, j)
-		}
-		observe(&typ.size, int64(bytes/(n-since)))
-		b.add(h)
-		claims = claims[n:]
-	}
-	return jobs
 }
 
 var (

@@ -36,6 +36,7 @@ type job struct {
 	took    time.Duration // 0 if it did not run
 	place   schedule.Place
 	charged atomic.Int64 // what its domain was charged for it so far, in nanoseconds
+	last    bool         // of those that were claimed of its queue at once, which may have more
 	snoozed bool
 	fault   bool // its handler is at fault
 	state   atomic.Uint32

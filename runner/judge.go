@@ -152,6 +152,7 @@ func (r *run) giveBack(box int, j *job, delay time.Duration) {
 		return
 	}
 	r.unrun.Add(1)
+	r.pay(j)
 	j.outcome = jobqueue.Outcome{Claim: j.claim, Do: jobqueue.ActionGiveBack, Delay: delay}
 	j.hand.beater.s.settler.add(box, j)
 }

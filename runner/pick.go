@@ -11,6 +11,7 @@ import (
 const (
 	maxBuffer = 1000
 	maxAhead  = 250 * time.Millisecond // of expected work of all workers
+	slowAhead = 50 * time.Millisecond  // of that before a job that is not known to be quick
 	maxBytes  = 4 << 20                // of parameters
 	stallTime = time.Second            // after which what is in the buffer is given back
 )
@@ -22,9 +23,7 @@ type room struct {
 	work  time.Duration // how long these may take one worker
 	limit int           // all together
 
-	// What goes before others that wait in the buffer may be claimed in addition.
-	over     int
-	overWork time.Duration
+	over int // in addition, such as go before many that wait in the buffer
 }
 
 func (r room) none() bool { return r.limit <= 0 || r.free+r.ahead <= 0 }
@@ -50,7 +49,6 @@ func (f *fetcher) room() room {
 	}
 	if !f.careful && suspects == 0 && f.r.ran.Load() >= f.resume {
 		r.over = 2*maxBuffer - buffered
-		r.overWork = 2*maxAhead*time.Duration(f.r.o.Workers) - l.work
 		r.ahead = maxBuffer - buffered
 		r.work = maxAhead*time.Duration(f.r.o.Workers) - l.work
 		// Refilling a buffer that is more than half full would mean many small claims.
@@ -86,11 +84,15 @@ func (f *fetcher) deal(r room) []schedule.Place {
 	now := time.Now()
 	f.account(now)
 	f.dealt, f.refused, f.news = now, false, false
+	f.r.eager.Store(false)
+	f.r.urgent.Store(false)
 	gates := map[*gate]int{} // how many jobs each may still let through
 	probes := map[*jobType]bool{}
 	bytes := int64(maxBytes)
-	buffer := f.r.pool.queued()
+	buffer, workers := f.r.pool.queued(), time.Duration(f.r.o.Workers)
 	due := f.r.o.Workers - buffer.slow
+	var dealt time.Duration // how long what is dealt now takes
+	passed := false         // what is not known to be quick was left out
 	mine := f.r.caps.mine()
 	f.limits.count(f.r)
 	admit := func(p schedule.Place) schedule.Answer {
@@ -131,24 +133,27 @@ func (f *fetcher) deal(r room) []schedule.Place {
 		}
 		each = max(each, p.Cost)
 		quick := t.each.Load() > 0 && each <= maxAhead && size <= bytes
+		enough := 1 + int(2*quickLook/max(p.Cost, schedule.MinCost)) // for each worker until the next deal
 		switch {
 		case quick && r.ahead > 0 && each <= r.work:
 			r.ahead--
 			r.work -= each
-		case !buffer.any || !p.Before(buffer.last):
-			return answer // it would not go before others
-		case f.r.pool.has(f.r.o.Workers, p):
-			f.refused = f.refused || !quick
-			return answer
-		case quick && r.over > 0 && each <= r.overWork:
+			f.refused = f.refused || passed
+		case !buffer.before(p), quick && !buffer.well(p):
+			passed = passed || !quick
+			return answer // it would go before few others, if any
+		case buffer.of(p) >= enough*f.r.o.Workers:
+			f.refused = true
+			return schedule.NoDomain
+		case quick && r.over > 0 && buffer.ahead(p)+dealt+each <= maxAhead*workers:
 			r.over--
-			r.overWork -= each
-		case !buffer.first.Before(p) && r.over > 0 && due > 0:
+		case !quick && r.over > 0 && due > 0 && buffer.ahead(p)+dealt <= slowAhead*workers:
 			due--
 		default:
 			f.refused = true
 			return answer
 		}
+		dealt += each
 		bytes -= size
 		return schedule.Admit
 	}
@@ -174,8 +179,11 @@ func (f *fetcher) overtake(ctx context.Context, r room) bool {
 			asked[s] = true
 		}
 	}
-	if f.learn(now, told, asked) || len(asked) > 0 {
+	if f.learn(now, told, asked) || len(asked) > 0 || f.r.urgent.Swap(false) {
 		f.news = true
+	}
+	if f.r.eager.Swap(false) {
+		f.refused = true
 	}
 	if r.over <= 0 || r.limit <= 0 || !f.news && !(f.refused && now.Sub(f.dealt) >= quickLook) {
 		return false

@@ -33,6 +33,7 @@ func (b *batch) rest() int { return max(0, len(b.jobs)-int(b.next.Load())) }
 // the workers. Its lock is taken once per batch and whenever a worker runs dry.
 type pool struct {
 	wake func() // tells the fetcher to look again
+	more func() // and to see what goes before what waits
 
 	mu     sync.Mutex
 	filled sync.Cond
@@ -42,10 +43,12 @@ type pool struct {
 	alive  int // workers that have not ended
 	idle   int // of these, such as wait for a job
 	stuck  int // of these, such as run a job that is overdue
+
+	strayed atomic.Int64 // how much was charged since the buffer was last put in order, either way
 }
 
-func newPool(workers int, wake func()) *pool {
-	p := &pool{wake: wake, alive: workers}
+func newPool(workers int, wake, more func()) *pool {
+	p := &pool{wake: wake, more: more, alive: workers}
 	p.filled.L = &p.mu
 	return p
 }
@@ -76,6 +79,35 @@ func (p *pool) put(jobs []*job) {
 	for range min(len(jobs), p.idle) {
 		p.filled.Signal()
 	}
+}
+
+// reorderAfter is how much is charged, either way, before what waits in the buffer is put in order again.
+const reorderAfter = 10 * time.Millisecond
+
+// stray notes that a domain was charged more than its place cost, or less: its others may begin later.
+func (p *pool) stray(more time.Duration) {
+	if p.strayed.Add(int64(more.Abs())) >= int64(reorderAfter) {
+		p.reorder()
+		p.more()
+	}
+}
+
+// reorder puts what waits in the buffer into the order of what domains have used.
+func (p *pool) reorder() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.strayed.Swap(0) < int64(reorderAfter) || schedule.Sorted(p.waiting(nil)) {
+		return
+	}
+	all, since := p.empty()
+	before := slices.Clone(all)
+	schedule.Sort(all, (*job).placed)
+	first := 0
+	for first < len(all) && all[first] == before[first] {
+		first++
+	}
+	p.push(all[:first:first], since)
+	p.push(all[first:], time.Now())
 }
 
 // push adds a batch to the end.
@@ -126,42 +158,6 @@ func (p *pool) empty() (jobs []*job, since time.Time) {
 	}
 	p.queue = nil
 	return jobs, since
-}
-
-// A queue is what waits in the buffer.
-type queued struct {
-	any         bool
-	first, last schedule.Place
-	slow        int // jobs that are not known to be quick
-}
-
-func (p *pool) queued() (q queued) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, b := range p.queue {
-		for _, j := range b.jobs[min(int(b.next.Load()), len(b.jobs)):] {
-			if !q.any {
-				q.any, q.first = true, j.place
-			}
-			q.last = j.place
-			if !j.quick() {
-				q.slow++
-			}
-		}
-	}
-	return q
-}
-
-// has reports whether the buffer has n jobs of the domain of a place, in its class.
-func (p *pool) has(n int, place schedule.Place) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for other := range p.waiting(nil) {
-		if other.Beside(place) {
-			n--
-		}
-	}
-	return n <= 0
 }
 
 // quick reports whether a job is known to be over soon, so that it may wait in the buffer.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,11 +12,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/wikifarm/jobqueue"
-)
-
-const (
-	maintainTime = 30 * time.Second     // how often each store is maintained, give or take a tenth
-	turnTime     = maintainTime * 5 / 6 // how long a turn lasts; a runner that is alone always gets the next
 )
 
 // Run claims jobs of g and runs them with the constructors in reg until there
@@ -77,6 +71,8 @@ type run struct {
 	claimed int64                    // claims so far; the fetcher's
 	unrun   atomic.Int64             // of these, such as were given back or lost before they ran
 	ran     atomic.Int64             // runs that have ended
+	urgent  atomic.Bool              // what is not in the buffer may be claimed now: one like it has begun, or is known to be quick
+	eager   atomic.Bool              // it may go before what is there: domains were charged, or have none there any more
 	unsure  atomic.Int64             // workers that wait until their job is settled, to run it then
 
 	background sync.WaitGroup
@@ -102,7 +98,7 @@ func newRun(g *jobqueue.Group, reg *jobqueue.Registry, o *Options) *run {
 		s.index = len(r.stores)
 		r.stores = append(r.stores, s)
 	}
-	r.pool = newPool(r.o.Workers, r.wake)
+	r.pool = newPool(r.o.Workers, r.wake, func() { r.more(&r.eager) })
 	r.workers = make([]*worker, r.o.Workers)
 	for i := range r.workers {
 		r.workers[i] = &worker{r: r, id: i}
@@ -200,6 +196,12 @@ func (r *run) start(abort func()) {
 
 // wake makes the fetcher look at what has changed.
 func (r *run) wake() { poke(r.changed) }
+
+// more makes the fetcher see whether there is something to be claimed that goes before what waits.
+func (r *run) more(why *atomic.Bool) {
+	why.Store(true)
+	r.wake()
+}
 
 // inHand returns how many claims are not settled.
 func (r *run) inHand() (n int64) {
@@ -358,41 +360,5 @@ func hear(ctx context.Context, w jobqueue.Waiter, heard func([]jobqueue.Name)) {
 		}
 		failures = 0
 		heard(names)
-	}
-}
-
-// turn reports whether it is this runner that does next what all of them take turns at. The turn
-// is not given back, so that all runners together do it as often as one does. Without a Control each does it.
-func (r *run) turn(ctx context.Context, c jobqueue.Control, key string, ttl time.Duration) (bool, error) {
-	if c == nil {
-		return true, nil
-	}
-	_, mine, err := c.SetValue(ctx, jobqueue.Value{Key: key, Data: []byte(r.id), TTL: ttl})
-	return mine && err == nil, err
-}
-
-// maintain has the store do its hygiene now and then.
-func (s *store) maintain(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(maintainTime*9/10 + rand.N(maintainTime/5)):
-		}
-		call, cancel := context.WithTimeout(ctx, callTime)
-		var m jobqueue.Maintained
-		control, _ := s.backend.(jobqueue.Control)
-		mine, err := s.r.turn(call, control, "turn/maintain", turnTime)
-		if mine {
-			m, err = s.group.Maintain(call)
-		}
-		cancel()
-		switch {
-		case ctx.Err() != nil:
-		case err != nil:
-			s.r.log.Warn("maintenance fails", "error", printable(err.Error()))
-		case m.Pruned > 0:
-			s.r.log.Info("abandoned jobs pruned", "jobs", m.Pruned)
-		}
 	}
 }

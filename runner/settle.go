@@ -297,6 +297,7 @@ func (t *settler) release(jobs []*job) {
 		var u use
 		for ; i < len(jobs) && jobs[i].hand == j.hand && jobs[i].claim.Name == j.claim.Name; i++ {
 			if jobs[i].early == nil { // else it runs only now
+				t.s.r.pay(jobs[i])
 				u.add(jobs[i])
 			}
 		}

@@ -109,6 +109,11 @@ func (w *worker) do(j *job) {
 		j.ctx.end(ErrStopped)
 	}
 	w.r.watch.expect(j.ctx.deadline)
+	if !j.quick() {
+		w.r.more(&w.r.urgent)
+	} else if j.last {
+		w.r.more(&w.r.eager)
+	}
 	if f := w.r.o.OnStart; f != nil {
 		bad := guard(func() error {
 			f(j.claim)
@@ -190,7 +195,9 @@ func (w *worker) ran(j *job, err error) {
 	j.took = took
 	if j.typ.each.Load() == 0 {
 		observe(&j.typ.each, int64(took)) // the settler does the rest
+		w.r.more(&w.r.urgent)
 	}
+	w.r.pay(j)
 	// Deferred, as functions that are called on the way may end the goroutine.
 	defer w.r.conclude(w.id, j)
 	switch {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/wikifarm/jobqueue"
@@ -33,6 +34,9 @@ const (
 // had no work begins with as much as those have that are to be served next:
 // it is served soon, and nothing is saved up.
 //
+// What a run turns out to take is charged before the next begins, also to the places that its domain has already got. So beside
+// any flood a domain that becomes ready waits for no more of others' work than it has itself, and one of their jobs for each worker.
+//
 // A Dealer is not safe for concurrent use. Its calls cost no more than the logarithm of
 // the number of ready queues for each place or queue they are about.
 type Dealer struct {
@@ -46,38 +50,27 @@ type Dealer struct {
 	turn    uint64
 	round   uint64
 	idle    int // flows without work that were not yet looked through
+
+	mu    sync.Mutex
+	noted []*flow // that were charged since their tags were moved last
 }
-
-// A Place is room for one job of a queue.
-type Place struct {
-	jobqueue.Name
-	Cost  time.Duration // what its domain was charged
-	class int
-	slot  float64 // the virtual time of the class
-	start float64 // and of the domain, at which it begins
-}
-
-// An Answer is what a caller says of a queue that would get a place.
-type Answer int
-
-const (
-	Admit    Answer = iota
-	NoRoom          // no more of its type in this deal
-	NoType          // nor for a while: domains that get work now need not wait for those that have jobs of it
-	NoDomain        // no more of its domain in this deal
-)
 
 // New returns a Dealer. The seed decides which of two domains with equal rights goes first.
 func New(seed uint64, p Plan) *Dealer {
-	return &Dealer{
+	d := &Dealer{
 		plan: p, rand: rand.New(rand.NewPCG(seed, seed)), classes: p.classes(),
 		types: map[string]*typ{}, sources: map[int][]*queue{},
 	}
+	for _, c := range d.classes {
+		c.dealer = d
+	}
+	return d
 }
 
 // Replace says that of all queues of a source, such as a store, these are ready.
 // The queues of two sources should differ.
 func (d *Dealer) Replace(now time.Time, source int, ready []jobqueue.Backlog) {
+	d.collect(now)
 	d.round++
 	before := d.sources[source]
 	after := make([]*queue, 0, len(ready))
@@ -104,6 +97,7 @@ func (d *Dealer) Replace(now time.Time, source int, ready []jobqueue.Backlog) {
 
 // Add says that a queue of a source has become ready.
 func (d *Dealer) Add(now time.Time, source int, n jobqueue.Name) {
+	d.collect(now)
 	q := d.queue(now, n)
 	if q.pos == notReady {
 		d.add(q, now)
@@ -132,6 +126,7 @@ func (d *Dealer) Ready() iter.Seq2[string, int] {
 // Deal gives out at most n places, in the order in which their jobs should begin. Before each it
 // asks admit. A queue may get more places than it has jobs.
 func (d *Dealer) Deal(now time.Time, n int, admit func(p Place) Answer) []Place {
+	d.collect(now)
 	var places []Place
 	var aside []*flow
 	for _, t := range d.types {
@@ -182,7 +177,8 @@ func (d *Dealer) next() (class *class, first *flow) {
 // place returns the next place of a queue.
 func (d *Dealer) place(c *class, q *queue) Place {
 	f := q.flow
-	return Place{q.name, q.cost(), c.index, max(c.tag, d.top-credit), max(f.tag, c.top-credit)}
+	slot, start := max(c.tag, d.top-credit), max(f.tag, c.top-credit)
+	return Place{q.name, q.cost(), f, slot - ms(c.paid)/c.share, start - ms(f.paid)/f.weight}
 }
 
 // least is what [class.least] is, for a class.
@@ -200,8 +196,8 @@ func (d *Dealer) give(now time.Time, q *queue, p Place) {
 	d.turn++
 	f, c := q.flow, q.flow.class
 	q.turn, q.since, f.served = d.turn, now, now
-	c.tag = p.slot + ms(p.Cost)/c.share
-	f.tag = p.start
+	c.tag = max(c.tag, d.top-credit) + ms(p.Cost)/c.share
+	f.tag = max(f.tag, c.top-credit)
 	f.move(ms(p.Cost))
 }
 
@@ -211,14 +207,15 @@ func (d *Dealer) Begun(p Place) {
 	if p.Cost == 0 {
 		return // it was not dealt
 	}
-	c := d.classes[p.class]
-	d.now, c.now = p.slot, p.start
-	d.top, c.top = max(d.top, p.slot), max(c.top, p.start)
+	c := p.flow.class
+	d.now, c.now = p.begins()
+	d.top, c.top = max(d.top, d.now), max(c.top, c.now)
 }
 
 // Caught says that all places that were dealt have begun, or have no job. Those that have work may be
 // far ahead of what began last, if that goes on for long; who becomes ready since begins little before them.
-func (d *Dealer) Caught() {
+func (d *Dealer) Caught(now time.Time) {
+	d.collect(now)
 	ready := math.Inf(1)
 	for _, c := range d.classes {
 		if least := c.first(); !math.IsInf(least, 1) {
@@ -229,14 +226,6 @@ func (d *Dealer) Caught() {
 	if !math.IsInf(ready, 1) {
 		d.now = max(d.now, ready-credit)
 	}
-}
-
-// Charge adds to what a queue's domain and class have used: what a run, of MinCost at least, takes
-// longer than its place costs. It is less than 0 for one that took less, and for a place without a job.
-func (d *Dealer) Charge(now time.Time, n jobqueue.Name, more time.Duration) {
-	q := d.queue(now, n)
-	q.flow.move(ms(more))
-	q.flow.class.tag += ms(more) / q.flow.class.share
 }
 
 // Learn says how long runs of a queue took on average.
@@ -265,8 +254,6 @@ func (q *queue) cost() time.Duration {
 	return max(time.Duration(each*float64(time.Millisecond)), MinCost)
 }
 
-func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
 // find returns what is known about a queue; nil if that is nothing.
 func (d *Dealer) find(n jobqueue.Name) *queue {
 	t := d.types[n.Type]
@@ -287,21 +274,26 @@ func (d *Dealer) queue(now time.Time, n jobqueue.Name) *queue {
 		t.class.types = append(t.class.types, t)
 		d.types[n.Type] = t
 	}
-	f := t.class.flows[n.Domain]
-	if f == nil {
-		f = &flow{
-			class: t.class, domain: n.Domain, weight: d.plan.weight(n.Domain), tag: t.class.least(),
-			tie: d.rand.Uint64(), all: map[string]*queue{}, served: now,
-		}
-		t.class.flows[n.Domain] = f
-		d.idle++
-	}
+	f := d.flow(now, t.class, n.Domain)
 	q := f.all[n.Type]
 	if q == nil {
 		q = &queue{name: n, flow: f, typ: t, pos: notReady}
 		f.all[n.Type] = q
 	}
 	return q
+}
+
+func (d *Dealer) flow(now time.Time, c *class, domain string) *flow {
+	f := c.flows[domain]
+	if f == nil {
+		f = &flow{
+			class: c, domain: domain, weight: d.plan.weight(domain), tag: c.least(),
+			tie: d.rand.Uint64(), all: map[string]*queue{}, served: now,
+		}
+		c.flows[domain] = f
+		d.idle++
+	}
+	return f
 }
 
 func (d *Dealer) add(q *queue, since time.Time) {
@@ -363,6 +355,7 @@ func (d *Dealer) forget(now time.Time) {
 		for domain, f := range c.flows {
 			if len(f.ready) == 0 && (f.tag <= c.now || now.Sub(f.served) > forgiven) {
 				delete(c.flows, domain)
+				f.gone = true
 			}
 		}
 	}

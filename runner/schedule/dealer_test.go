@@ -2,7 +2,6 @@ package schedule_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -33,7 +32,7 @@ func deal(s *schedule.Dealer, n int, key func(jobqueue.Name) string, took func(j
 		for _, p := range s.Deal(start, 1, all) {
 			s.Begun(p)
 			got[key(p.Name)]++
-			s.Charge(start, p.Name, took(p.Name)-p.Cost)
+			p.Charge(took(p.Name) - p.Cost)
 			s.Learn(start, p.Name, took(p.Name))
 		}
 	}
@@ -169,18 +168,18 @@ func TestDebt(t *testing.T) {
 	s := schedule.New(1, schedule.Plan{})
 	ready(s, "owes", "a", "other", "a")
 	deal(s, 100, domainOf, quick)
-	s.Charge(start, name("owes", "a"), 50*time.Millisecond)
+	s.Extra(start, name("owes", "a")).Charge(50 * time.Millisecond)
 	if got := deal(s, 40, domainOf, quick); got["owes"] > 1 {
 		t.Errorf("who owes 50 places got %d of 40", got["owes"])
 	}
 	if got := deal(s, 100, domainOf, quick); !near(got["owes"], 45, 2) {
 		t.Errorf("who owed 10 places got %d of 100, want 45", got["owes"])
 	}
-	s.Charge(start, name("owes", "a"), -20*time.Millisecond)
+	s.Extra(start, name("owes", "a")).Charge(-20 * time.Millisecond)
 	if got := deal(s, 20, domainOf, quick); got["owes"] < 19 {
 		t.Errorf("who was charged 20 places too much got %d of 20", got["owes"])
 	}
-	s.Charge(start, name("owes", "a"), time.Hour)
+	s.Extra(start, name("owes", "a")).Charge(time.Hour)
 	both := []jobqueue.Backlog{{Name: name("owes", "a")}, {Name: name("other", "a")}}
 	s.Replace(start.Add(10*time.Minute), 0, both)
 	if got := deal(s, 20, domainOf, quick); got["owes"] != 0 {
@@ -198,8 +197,8 @@ func TestAlone(t *testing.T) {
 	s := schedule.New(1, plan)
 	ready(s, "alone", "b")
 	deal(s, 100, domainOf, quick)
-	s.Charge(start, name("alone", "b"), 8*time.Hour)
-	s.Caught()
+	s.Extra(start, name("alone", "b")).Charge(8 * time.Hour)
+	s.Caught(start)
 	ready(s, "other", "b", "urgent", "a")
 	// They begin a second before, by their shares: 900 ms of the class and 1 s of the domain.
 	got := deal(s, 1200, domainOf, quick)
@@ -292,117 +291,6 @@ func TestSeed(t *testing.T) {
 	}
 	if cmp.Equal(deals(1), deals(2)) {
 		t.Error("two seeds give the same places")
-	}
-}
-
-// However domains come and go and jobs differ, who has work all the time is served in turn.
-func TestComingAndGoing(t *testing.T) {
-	for seed := range uint64(5) {
-		rng := rand.New(rand.NewPCG(seed, 0))
-		s := schedule.New(seed, schedule.Plan{})
-		ready(s, "always", "a")
-		waited := 0
-		for range 20_000 {
-			n := name(fmt.Sprint("wiki", rng.IntN(30)), fmt.Sprint("type", rng.IntN(3)))
-			switch rng.IntN(3) {
-			case 0:
-				s.Add(start, 0, n)
-			case 1:
-				s.Remove(n)
-			}
-			p := s.Deal(start, 1, all)[0]
-			s.Begun(p)
-			s.Learn(start, p.Name, time.Duration(1+rng.IntN(20))*time.Millisecond)
-			if waited++; p.Domain == "always" {
-				waited = 0
-			}
-			// Of two domains one is served at most as often as its cost is lower.
-			if waited > 20*31 {
-				t.Fatalf("seed %d: not served for %d places", seed, waited)
-			}
-		}
-	}
-}
-
-// Domains without work are forgotten: those that owe nothing soon, the others after a while.
-func TestForget(t *testing.T) {
-	s := schedule.New(1, schedule.Plan{})
-	ready(s, "always", "a")
-	for i := range 100_000 {
-		n := name(fmt.Sprint("w", i), "a")
-		now := start.Add(time.Duration(i) * 10 * time.Millisecond)
-		s.Add(now, 1, n)
-		for _, p := range s.Deal(now, 2, all) {
-			s.Begun(p)
-		}
-		s.Charge(now, n, time.Duration(i%2)*time.Hour)
-		s.Remove(n)
-		if i%10 == 0 {
-			s.Replace(now, 1, nil)
-		}
-	}
-	// Half of those of the last ten minutes owe something.
-	if n := s.Known(); n > 120_000 || n < 25_000 {
-		t.Errorf("%d domains are known, want about 30,000 to 60,000", n)
-	}
-	later := start.Add(time.Hour)
-	for i := range 2 {
-		for k := range 70_000 {
-			s.Add(later, 1, name(fmt.Sprint("other", k), "a"))
-		}
-		s.Replace(later, 1, nil)
-		if n := s.Known(); i == 1 && n > 10 {
-			t.Errorf("%d domains are known of those without work", n)
-		}
-	}
-}
-
-// Jobs begin in the order of the places; later ones with better rights go before earlier ones.
-func TestSort(t *testing.T) {
-	plan := schedule.Plan{Shares: []float64{9, 1}, Class: func(typ string) int { return int(typ[0] - 'a') }}
-	s := schedule.New(1, plan)
-	ready(s, "w", "b")
-	first := s.Deal(start, 1, all)
-	s.Begun(first[0])
-	var buffer []*schedule.Place
-	deal := func(n int) {
-		for _, p := range s.Deal(start, n, all) {
-			buffer = append(buffer, &p)
-		}
-	}
-	deal(4)
-	order := func() (list []string) {
-		schedule.Sort(buffer, func(p *schedule.Place) *schedule.Place { return p })
-		if last := buffer[len(buffer)-1]; last.Before(*buffer[0]) {
-			t.Errorf("the last place, %v, goes before the first, %v", last, buffer[0])
-		}
-		for _, p := range buffer {
-			list = append(list, p.Domain+p.Type)
-		}
-		return list
-	}
-	ready(s, "x", "b")
-	deal(2)
-	got := order()
-	// x has the same rights as w, which has begun one.
-	if want := []string{"xb", "wb", "xb", "wb", "wb", "wb"}; !slices.Equal(got, want) {
-		t.Errorf("order %v, want %v", got, want)
-	}
-	ready(s, "y", "a")
-	deal(3)
-	got = order()
-	if want := []string{"ya", "ya", "ya", "xb", "wb", "xb", "wb", "wb", "wb"}; !slices.Equal(got, want) {
-		t.Errorf("order %v, want %v", got, want)
-	}
-}
-
-func TestGroup(t *testing.T) {
-	g := schedule.Group{Include: []string{"*"}, Exclude: []string{"b"}}
-	h := schedule.Group{Include: []string{"a", "b"}, Exclude: []string{"b"}}
-	for typ, want := range map[string][2]bool{"a": {true, true}, "b": {false, false}, "c": {true, false}} {
-		if got := [2]bool{g.Covers(typ), h.Covers(typ)}; got != want {
-			t.Errorf("%s: covered %v, want %v", typ, got, want)
-		}
 	}
 }
 

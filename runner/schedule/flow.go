@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/wikifarm/jobqueue"
@@ -18,6 +19,10 @@ type class struct {
 	flows map[string]*flow
 	types []*typ
 	ready int // queues
+
+	dealer *Dealer
+	used   atomic.Int64 // what was charged beyond what places cost, in nanoseconds
+	paid   int64        // so far the tag has been moved by that
 }
 
 // A flow is the work of one domain in one class.
@@ -31,6 +36,11 @@ type flow struct {
 	all    map[string]*queue
 	served time.Time // when it got its last place or, without one, became known
 	aside  bool      // gets no more places in this deal
+	gone   bool      // was forgotten
+
+	used  atomic.Int64 // as of a class
+	paid  int64
+	noted atomic.Bool // in Dealer.noted
 }
 
 // A queue is what is known about one.

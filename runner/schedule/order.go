@@ -6,30 +6,35 @@ import (
 	"slices"
 )
 
-// Before reports whether the job of p should begin before that of q.
+// Before reports whether the job of p should begin before that of q, by what their domains and classes have used.
 func (p Place) Before(q Place) bool {
-	if p.class == q.class {
-		return p.start < q.start
+	pSlot, pStart := p.begins()
+	qSlot, qStart := q.begins()
+	if p.flow.class == q.flow.class {
+		return pStart < qStart
 	}
-	return p.slot < q.slot
+	return pSlot < qSlot
 }
-
-// Beside reports whether two places are of the same domain and class.
-func (p Place) Beside(q Place) bool { return p.class == q.class && p.Domain == q.Domain }
 
 // Sorted reports whether jobs with these places are about in the order in which they should begin.
 func Sorted(places iter.Seq[Place]) bool {
-	var last []Place // by class
-	var before Place
+	type turn struct {
+		slot, start float64
+		flow        *flow
+	}
+	var last []turn // by class
+	var before turn
 	for p := range places {
-		for p.class >= len(last) {
-			last = append(last, Place{class: len(last)})
+		slot, start := p.begins()
+		t := turn{slot, start, p.flow}
+		for p.flow.class.index >= len(last) {
+			last = append(last, turn{start: ahead})
 		}
-		l := &last[p.class]
-		if p.class != before.class && p.slot < before.slot || p.start < l.start && !p.Beside(*l) {
+		l := &last[p.flow.class.index]
+		if before.flow != nil && before.flow.class != t.flow.class && t.slot < before.slot || t.start < l.start && t.flow != l.flow {
 			return false
 		}
-		before, *l = p, p
+		before, *l = t, t
 	}
 	return true
 }
@@ -39,31 +44,33 @@ func Sorted(places iter.Seq[Place]) bool {
 // if they are of the same domain and class. Each gets the turn at which it stands then.
 func Sort[T any](jobs []T, place func(T) *Place) {
 	type turn struct {
-		at     float64
-		class  int
-		domain string
+		at   float64
+		slot float64
+		flow *flow
 	}
-	flows := map[turn][]T{} // with no time
-	starts := map[int][]turn{}
+	flows := map[*flow][]T{}
+	starts := map[*class][]turn{}
 	var slots []turn
 	for _, j := range jobs {
 		p := place(j)
-		flow := turn{0, p.class, p.Domain}
-		flows[flow] = append(flows[flow], j)
-		starts[p.class] = append(starts[p.class], turn{p.start, p.class, p.Domain})
-		slots = append(slots, turn{p.slot, p.class, ""})
+		slot, start := p.begins()
+		flows[p.flow] = append(flows[p.flow], j)
+		starts[p.flow.class] = append(starts[p.flow.class], turn{at: start, flow: p.flow})
+		slots = append(slots, turn{slot, p.slot, p.flow})
 	}
-	byTime := func(a, b turn) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.class, b.class)) }
+	byTime := func(a, b turn) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.flow.class.index, b.flow.class.index))
+	}
 	for _, list := range starts {
 		slices.SortStableFunc(list, byTime)
 	}
 	// The class keeps its turns; only, another domain of it may take them.
 	slices.SortStableFunc(slots, byTime)
 	for i, s := range slots {
-		next := starts[s.class][0]
-		starts[s.class] = starts[s.class][1:]
-		next.at = 0
+		c := s.flow.class
+		next := starts[c][0].flow
+		starts[c] = starts[c][1:]
 		jobs[i], flows[next] = flows[next][0], flows[next][1:]
-		place(jobs[i]).slot = s.at
+		place(jobs[i]).slot = s.slot
 	}
 }

@@ -37,7 +37,7 @@ type picker interface {
 	add(now time.Duration, q *queue)
 	next(now time.Duration, runner int) *queue // one that has jobs; nil: there is none
 	took(now time.Duration, q *queue)          // the job that was picked is gone from the queue
-	charge(now time.Duration, r *running, more time.Duration)
+	charge(r *running, more time.Duration)
 	ended(now time.Duration, r *running)
 	look(now time.Duration, all []*queue)
 }
@@ -59,9 +59,9 @@ func newPicker(p Policy, o *Options) picker {
 // indifferent is a picker that does not care how long jobs run.
 type indifferent struct{}
 
-func (indifferent) charge(time.Duration, *running, time.Duration) {}
-func (indifferent) ended(time.Duration, *running)                 {}
-func (indifferent) look(time.Duration, []*queue)                  {}
+func (indifferent) charge(*running, time.Duration) {}
+func (indifferent) ended(time.Duration, *running)  {}
+func (indifferent) look(time.Duration, []*queue)   {}
 
 // fifo is a heap of queues by their oldest job.
 type fifo struct {
@@ -202,21 +202,19 @@ func (f *fair) next(now time.Duration, runner int) *queue {
 		p := places[0]
 		if q := f.queues[p.Name]; len(q.jobs) > 0 {
 			s.Begun(p)
-			s.Caught()
-			q.domain.cost = p.Cost
+			s.Caught(instant(now))
+			q.domain.place = p
 			return q
 		}
 		// Another runner has taken the last one.
-		s.Charge(instant(now), p.Name, -p.Cost)
+		s.Refund(p)
 		s.Remove(p.Name)
 	}
 }
 
 func (f *fair) took(time.Duration, *queue) {}
 
-func (f *fair) charge(now time.Duration, r *running, more time.Duration) {
-	f.dealers[r.runner].Charge(instant(now), r.job.Name, more)
-}
+func (f *fair) charge(r *running, more time.Duration) { r.place.Charge(more) }
 
 func (f *fair) ended(now time.Duration, r *running) {
 	f.dealers[r.runner].Learn(instant(now), r.job.Name, r.job.Run)

@@ -39,7 +39,7 @@ type domain struct {
 	waiting int
 	since   time.Duration          // since when it has had jobs that wait, if it has
 	recent  [buckets]time.Duration // used, by bucket
-	cost    time.Duration          // of its last place
+	place   schedule.Place         // the last that it got
 }
 
 // running is a job on a worker.
@@ -47,6 +47,7 @@ type running struct {
 	job     Job
 	domain  *domain
 	runner  int
+	place   schedule.Place
 	ends    time.Duration
 	noted   time.Duration // up to when its domain has been noted to use the worker
 	charged time.Duration
@@ -181,7 +182,7 @@ func (s *simulation) start() {
 			d.waiting--
 			d.started++
 			s.waited(d, j, true)
-			heap.Push(s, &running{job: j, domain: d, runner: i, ends: s.now + j.Run, noted: s.now, charged: d.cost})
+			heap.Push(s, &running{job: j, domain: d, runner: i, ends: s.now + j.Run, noted: s.now, place: d.place, charged: d.place.Cost})
 		}
 	}
 }
@@ -200,7 +201,7 @@ func (s *simulation) waited(d *domain, j Job, started bool) {
 func (s *simulation) end(r *running) {
 	s.use(r)
 	s.free[r.runner]++
-	s.picker.charge(s.now, r, max(r.job.Run, schedule.MinCost)-r.charged)
+	s.picker.charge(r, max(r.job.Run, schedule.MinCost)-r.charged)
 	s.picker.ended(s.now, r)
 }
 
@@ -217,7 +218,7 @@ func (s *simulation) use(r *running) {
 func (s *simulation) look() {
 	for _, r := range s.slots {
 		if ran := s.now - (r.ends - r.job.Run); ran > r.charged {
-			s.picker.charge(s.now, r, ran-r.charged)
+			s.picker.charge(r, ran-r.charged)
 			r.charged = ran
 		}
 	}
