@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
+
+	"github.com/wikifarm/jobqueue/internal/child"
 )
 
 // Ports are taken from below those that the system gives to connections, so that a server which
@@ -61,7 +63,7 @@ func fields(text string) map[string]string {
 
 // await returns when the condition is true. An error of it is what it waits for; it is returned if it lasts.
 func await(ctx context.Context, what string, condition func(context.Context) (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, child.Patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -4,26 +4,22 @@
 package redistest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/wikifarm/jobqueue/internal/child"
 )
 
 // Environment names a server to use instead of a private one: its URL, of a user that may do everything.
 const Environment = "JOBQUEUE_TEST_REDIS"
-
-// patience is how long a server may take to begin and to end.
-const patience = 60 * time.Second
 
 // A Server is a private one, which keeps its files in a directory of its own and listens on a socket there.
 type Server struct {
@@ -32,9 +28,8 @@ type Server struct {
 
 	dir      string
 	settings []string
-	args     []string // of the program, after the file
-	process  *os.Process
-	ended    chan struct{} // of process
+	args     []string       // of the program, after the file
+	process  *child.Process // nil if it does not run
 }
 
 // Start starts a server, with settings such as "maxmemory 10mb", or without any takes the one that [Environment] names.
@@ -86,61 +81,22 @@ func (s *Server) Restart(settings ...string) error {
 	if err := os.WriteFile(file, []byte(strings.Join(conf, "\n")+"\n"), 0o600); err != nil {
 		return err
 	}
-	return s.run(exec.Command(program, append([]string{file}, s.args...)...))
-}
-
-func (s *Server) run(cmd *exec.Cmd) error {
-	var log bytes.Buffer
-	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, &log, &log
-	cmd.SysProcAttr = attributes()
-	started, ended := make(chan error), make(chan struct{})
-	go func() {
-		// The server ends with the thread that started it, so this one stays.
-		runtime.LockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			cmd.Wait()
-		}
-		close(ended)
-	}()
-	if err := <-started; err != nil {
+	p, err := child.Start(exec.Command(program, append([]string{file}, s.args...)...), nil, syscall.SIGKILL, s.ready)
+	if err != nil {
 		return err
 	}
-	s.process, s.ended = cmd.Process, ended
-	if err := s.wait(); err != nil {
-		select {
-		case <-ended:
-			s.process = nil
-			return fmt.Errorf("%s has ended:\n%s", cmd.Path, log.String())
-		default:
-			return fmt.Errorf("%s does not start: %w", cmd.Path, err)
-		}
-	}
+	s.process = p
 	return nil
 }
 
-// wait returns when the server takes commands.
-func (s *Server) wait() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
+// ready reports whether the server takes commands.
+func (s *Server) ready(ctx context.Context) error {
 	c := s.Client()
 	defer c.Close()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := c.Ping(ctx).Err()
-		if err == nil || strings.HasPrefix(err.Error(), "NOAUTH") {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-s.ended:
-			return err
-		case <-ctx.Done():
-			return err
-		}
+	if err := c.Ping(ctx).Err(); err != nil && !strings.HasPrefix(err.Error(), "NOAUTH") {
+		return err
 	}
+	return nil
 }
 
 // Client returns a client of the server, which the caller closes.
@@ -159,16 +115,11 @@ func (s *Server) end(how syscall.Signal) error {
 	if s.process == nil {
 		return errors.New("no private server runs")
 	}
-	if err := s.process.Signal(how); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := s.process.End(how); err != nil {
 		return err
 	}
-	select {
-	case <-s.ended:
-		s.process = nil
-		return nil
-	case <-time.After(patience):
-		return errors.New("redis-server does not end")
-	}
+	s.process = nil
+	return nil
 }
 
 // Pause stops the process of the server until [Server.Continue].

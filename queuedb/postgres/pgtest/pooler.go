@@ -3,25 +3,26 @@
 package pgtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"time"
+	"syscall"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/wikifarm/jobqueue/internal/child"
 )
 
 // A Pooler is a PgBouncer before a server.
 type Pooler struct {
 	URL string // of the same database
 
-	dir   string
-	cmd   *exec.Cmd
-	ended chan struct{}
+	dir     string
+	process *child.Process
 }
 
 // Pool starts a PgBouncer with a pool of so many connections, which it gives away by mode: "session" or "transaction". The
@@ -67,47 +68,21 @@ default_pool_size = %[7]d
 	if os.Geteuid() == 0 && s.owner == nil {
 		args = append([]string{"-u", "postgres"}, args...)
 	}
-	p.cmd = exec.Command(program, args...)
-	p.cmd.SysProcAttr = attributes(s.owner)
-	started := make(chan error)
-	p.ended = make(chan struct{})
-	go func() {
-		// As with the server, it ends with the thread that started it.
-		runtime.LockOSThread()
-		err := p.cmd.Start()
-		started <- err
-		if err == nil {
-			p.cmd.Wait()
-		}
-		close(p.ended)
-	}()
-	if err := <-started; err != nil {
-		p.cmd = nil
-		return nil, err
-	}
 	p.URL = fmt.Sprintf("postgres://%s@/%s?host=%s", conf.User, conf.Database, p.dir)
-	limit, tick := time.NewTimer(patience), time.NewTicker(10*time.Millisecond)
-	defer limit.Stop()
-	defer tick.Stop()
-	for {
-		if c, err := net.Dial("unix", filepath.Join(p.dir, ".s.PGSQL.5432")); err == nil {
-			return p, c.Close()
+	p.process, err = child.Start(exec.Command(program, args...), s.owner, syscall.SIGKILL, func(context.Context) error {
+		c, err := net.Dial("unix", filepath.Join(p.dir, ".s.PGSQL.5432"))
+		if err != nil {
+			return err
 		}
-		select {
-		case <-tick.C:
-		case <-p.ended:
-			return nil, fmt.Errorf("pgbouncer has ended: %v", p.cmd.ProcessState)
-		case <-limit.C:
-			return nil, errors.New("pgbouncer does not start")
-		}
-	}
+		return c.Close()
+	})
+	return p, err
 }
 
 // Stop ends the pooler and removes its files.
-func (p *Pooler) Stop() error {
-	if p.cmd != nil {
-		p.cmd.Process.Kill()
-		<-p.ended
+func (p *Pooler) Stop() (err error) {
+	if p.process != nil {
+		err = p.process.End(syscall.SIGKILL)
 	}
-	return os.RemoveAll(p.dir)
+	return errors.Join(err, os.RemoveAll(p.dir))
 }

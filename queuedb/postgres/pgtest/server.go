@@ -4,7 +4,6 @@
 package pgtest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,13 +19,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/wikifarm/jobqueue/internal/child"
 )
 
 // Environment names a server to use instead of a private one: its URL, of a role that may make schemas.
 const Environment = "JOBQUEUE_TEST_POSTGRES"
-
-// patience is how long a server may take to begin and to end.
-const patience = 60 * time.Second
 
 // A Server is a private one, which keeps its files in a directory of its own and listens on a socket there.
 type Server struct {
@@ -36,8 +33,7 @@ type Server struct {
 	programs string // directory of initdb and postgres
 	dir      string
 	owner    *syscall.Credential // nil is this process's own
-	process  *os.Process
-	ended    chan struct{} // of process
+	process  *child.Process      // nil if it does not run
 	settings []string
 }
 
@@ -116,7 +112,7 @@ func (s *Server) command(program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(s.programs, program), args...)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	cmd.SysProcAttr = attributes(s.owner)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner}
 	return cmd
 }
 
@@ -126,43 +122,21 @@ func (s *Server) Restart() error {
 	for _, set := range append([]string{"max_connections=400", "log_min_messages=panic"}, s.settings...) {
 		args = append(args, "-c", set)
 	}
-	var log bytes.Buffer
-	cmd := s.command("postgres", args...)
-	cmd.Stderr = &log
-	started := make(chan error)
-	s.ended = make(chan struct{})
-	ended := s.ended
-	go func() {
-		// The server ends with the thread that started it, so this one stays.
-		runtime.LockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			cmd.Wait()
-		}
-		close(ended)
-	}()
-	if err := <-started; err != nil {
+	p, err := child.Start(s.command("postgres", args...), s.owner, syscall.SIGQUIT, s.ready)
+	if err != nil {
 		return err
 	}
-	s.process = cmd.Process
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		c, err := pgx.Connect(ctx, s.URL)
-		if err == nil {
-			return c.Close(ctx)
-		}
-		select {
-		case <-tick.C:
-		case <-ended:
-			return fmt.Errorf("postgres has ended:\n%s", log.String())
-		case <-ctx.Done():
-			return fmt.Errorf("postgres does not start: %w\n%s", err, log.String())
-		}
+	s.process = p
+	return nil
+}
+
+// ready reports whether the server takes connections.
+func (s *Server) ready(ctx context.Context) error {
+	c, err := pgx.Connect(ctx, s.URL)
+	if err != nil {
+		return err
 	}
+	return c.Close(ctx)
 }
 
 // Kill ends the server as a crash does: what was not synced is lost. It fails for one that is not private.
@@ -172,15 +146,11 @@ func (s *Server) end(how syscall.Signal) error {
 	if s.process == nil {
 		return errors.New("no private server runs")
 	}
-	if err := s.process.Signal(how); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := s.process.End(how); err != nil {
 		return err
 	}
-	select {
-	case <-s.ended:
-		return nil
-	case <-time.After(patience):
-		return errors.New("postgres does not end")
-	}
+	s.process = nil
+	return nil
 }
 
 // Stop ends the server and removes its files. One that is not private is left alone.
@@ -198,7 +168,7 @@ func (s *Server) Stop() (err error) {
 func (s *Server) Schema() (name string, drop func() error) {
 	name = "test_" + strings.ToLower(fmt.Sprintf("%x_%x", os.Getpid(), time.Now().UnixNano()))
 	return name, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), child.Patience)
 		defer cancel()
 		c, err := pgx.Connect(ctx, s.URL)
 		if err != nil {

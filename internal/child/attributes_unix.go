@@ -1,10 +1,10 @@
 //go:build unix && !linux
 
-package pgtest
+package child
 
 import "syscall"
 
 // attributes makes a process run as its owner.
-func attributes(owner *syscall.Credential) *syscall.SysProcAttr {
+func attributes(owner *syscall.Credential, _ syscall.Signal) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: owner, Setpgid: true}
 }
