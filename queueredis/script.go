@@ -74,10 +74,14 @@ func (b *Backend) run(ctx context.Context, shard int, s *redis.Script, args ...a
 		err error
 	}
 	answered := make(chan answer, 1)
+	var by redis.Scripter = b.client
+	if s == changeScript {
+		by = once{b.client}
+	}
 	inner, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	go func() {
 		defer cancel()
-		v, err := s.Run(inner, b.client, b.keys[shard], all...).Result()
+		v, err := s.Run(inner, by, b.keys[shard], all...).Result()
 		answered <- answer{v, err}
 	}()
 	select {

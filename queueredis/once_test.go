@@ -1,0 +1,90 @@
+package queueredis_test
+
+import (
+	"net"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/queueredis"
+)
+
+// A mute is before a server and, once told to, cuts a connection in place of the next answer.
+type mute struct {
+	URL   string
+	armed atomic.Bool
+}
+
+func newMute(t *testing.T, socket string) *mute {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	m := &mute{URL: "redis://" + l.Addr().String()}
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("unix", socket)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			go m.pass(client, server, false)
+			go m.pass(server, client, true)
+		}
+	}()
+	return m
+}
+
+func (m *mute) pass(from, to net.Conn, answers bool) {
+	defer from.Close()
+	defer to.Close()
+	buf := make([]byte, 1<<16)
+	for {
+		n, err := from.Read(buf)
+		if err != nil || answers && m.armed.CompareAndSwap(true, false) {
+			return
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// A change whose answer is lost is not made again behind the back of whoever asked for it, who would be told that there was nothing to do.
+func TestChangeUnanswered(t *testing.T) {
+	t.Parallel()
+	s := private(t)
+	m := newMute(t, s.Socket())
+	b := open(t, queueredis.Options{URL: m.URL})
+	if _, err := b.Push(t.Context(), uuid.New(), jobs(2, 10)); err != nil {
+		t.Fatal(err)
+	}
+	claims, err := popAll(t.Context(), b, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claimed := jobqueue.Filter{IDs: []string{claims[0].ID}, States: []jobqueue.State{jobqueue.Claimed}}
+	if n, err := b.Requeue(t.Context(), jobqueue.Filter{}); n != 0 || err != nil { // The server knows the script.
+		t.Fatal(n, err)
+	}
+	m.armed.Store(true)
+	n, err := b.Requeue(t.Context(), claimed)
+	wants(t, err, jobqueue.ErrUnavailable, "")
+	if n != 0 {
+		t.Errorf("Requeue = %d, of which nobody can know", n)
+	}
+	if n, err := b.Requeue(t.Context(), claimed); n != 0 || err != nil {
+		t.Errorf("Requeue again = %d, %v, want none left", n, err)
+	}
+	m.armed.Store(true)
+	_, err = b.Delete(t.Context(), jobqueue.Filter{})
+	wants(t, err, jobqueue.ErrUnavailable, "")
+}
