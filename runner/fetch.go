@@ -23,37 +23,38 @@ const (
 
 // A fetcher claims jobs for the workers. It is one goroutine.
 type fetcher struct {
-	r        *run
-	dealer   *schedule.Dealer
-	limits   *limits
-	types    map[string]*jobType
-	domains  map[string]bool // what Options.Domains returned last
-	asked    map[string]bool // Options.Types; nil: all
-	held     []heldJob
-	limiter  jobqueue.Limiter // holds all runners together to the rates; nil: there is none
-	limited  bool             // it was looked for
-	unbooked int              // charges in a row that failed
-	careful  bool             // the last claim had a suspect
-	solo     *solo            // what must run alone; nil: nothing
-	crowded  time.Time        // until when nothing waits to be alone, as it was in vain
-	crowds   int              // how often in a row it was
-	stuck    time.Time        // since when all workers are stuck; zero: they are not
-	lonely   bool             // it was one that must run alone
-	resume   int64            // how many runs must have ended before something is claimed ahead again
-	nothing  int              // looks in a row that found nothing
-	quiet    time.Time        // no look before
-	hush     time.Time        // no look before, even if there is a hint
-	idle     bool             // nothing was in hand at the last look
-	looked   time.Time        // when the last look was
-	dealt    time.Time        // when places were last dealt
-	news     bool             // a queue has become ready since the last deal
-	refused  bool             // one got no place then that would have been the next to begin
-	charged  time.Time        // when running jobs were last charged
-	answer   atomic.Int64     // how long a claim that was answered took, in nanoseconds
+	r         *run
+	dealer    *schedule.Dealer
+	limits    *limits
+	types     map[string]*jobType
+	manyTypes int             // up to how many none is forgotten
+	domains   map[string]bool // what Options.Domains returned last
+	asked     map[string]bool // Options.Types; nil: all
+	held      []heldJob
+	limiter   jobqueue.Limiter // holds all runners together to the rates; nil: there is none
+	limited   bool             // it was looked for
+	unbooked  int              // charges in a row that failed
+	careful   bool             // the last claim had a suspect
+	solo      *solo            // what must run alone; nil: nothing
+	crowded   time.Time        // until when nothing waits to be alone, as it was in vain
+	crowds    int              // how often in a row it was
+	stuck     time.Time        // since when all workers are stuck; zero: they are not
+	lonely    bool             // it was one that must run alone
+	resume    int64            // how many runs must have ended before something is claimed ahead again
+	nothing   int              // looks in a row that found nothing
+	quiet     time.Time        // no look before
+	hush      time.Time        // no look before, even if there is a hint
+	idle      bool             // nothing was in hand at the last look
+	looked    time.Time        // when the last look was
+	dealt     time.Time        // when places were last dealt
+	news      bool             // a queue has become ready since the last deal
+	refused   bool             // one got no place then that would have been the next to begin
+	charged   time.Time        // when running jobs were last charged
+	answer    atomic.Int64     // how long a claim that was answered took, in nanoseconds
 }
 
 func newFetcher(r *run) *fetcher {
-	f := &fetcher{r: r, limits: newLimits(&r.o), types: map[string]*jobType{}}
+	f := &fetcher{r: r, limits: newLimits(&r.o), types: map[string]*jobType{}, manyTypes: manyTypes}
 	f.dealer = schedule.New(rand.Uint64(), f.limits.dealt())
 	if len(r.o.Types) > 0 {
 		f.asked = map[string]bool{}

@@ -116,7 +116,7 @@ func (f *fetcher) storeOf(typ string) *store {
 
 // serves reports whether a queue is one of those to run.
 func (f *fetcher) serves(n jobqueue.Name) bool {
-	return (f.r.o.Domains == nil || f.domains[n.Domain]) && f.runs(n.Type)
+	return f.here(n.Domain) && f.runs(n.Type)
 }
 
 // heardHints notes how the aggregator answered.

@@ -48,6 +48,7 @@ type jobType struct {
 	name   string
 	policy jobqueue.Policy
 	store  *store
+	seen   time.Time    // when it had work last
 	gate   *gate        // nil: not throttled
 	rest   rest         // while the handler is at fault
 	each   atomic.Int64 // how long a run takes, in nanoseconds; 0 is not known

@@ -102,34 +102,6 @@ func (f *fetcher) set(s *store, ready []jobqueue.Backlog) {
 	f.dealer.Replace(now, s.index, ready)
 }
 
-// manyNames is up to how many names a store is asked about one by one.
-const manyNames = 1000
-
-// wanted finds out which domains to serve, and returns all names if these are known and few.
-func (f *fetcher) wanted() []jobqueue.Name {
-	if f.r.o.Domains == nil {
-		return nil
-	}
-	domains := map[string]bool{}
-	types := f.r.o.Types
-	// No type has an empty name; only a fallback takes it.
-	if len(types) == 0 && !f.r.reg.Has("") {
-		types = f.r.reg.Types()
-	}
-	var names []jobqueue.Name
-	for _, d := range f.r.serve() {
-		domains[d] = true
-		for _, t := range types {
-			names = append(names, jobqueue.Name{Domain: d, Type: t})
-		}
-	}
-	f.domains = domains
-	if len(names) > manyNames || len(names) == 0 {
-		return nil
-	}
-	return names
-}
-
 // ask asks one store which of the wanted queues are ready.
 func (f *fetcher) ask(s *store, names []jobqueue.Name) {
 	if f.r.readOnly != nil {
@@ -184,22 +156,4 @@ func (f *fetcher) runs(typ string) bool {
 		return f.asked[typ] && f.r.reg.Has(typ)
 	}
 	return f.r.reg.Has(typ) && !f.r.group.Excluded(typ) && f.limits.covers(typ)
-}
-
-// minLease is the shortest lease: a heartbeat needs time to get there.
-const minLease = time.Second
-
-// jobType returns what is known about a type. Its policy is asked for once.
-func (f *fetcher) jobType(s *store, typ string) *jobType {
-	t := f.types[typ]
-	if t == nil {
-		t = &jobType{name: typ, store: s, policy: s.group.Policy(typ)}
-		t.policy.Lease = max(t.policy.Lease, minLease)
-		if t.policy.Rate > 0 && !f.r.o.NoThrottle {
-			t.gate = &gate{rate: t.policy.Rate, key: rateKey(typ, t.policy.Rate)}
-			f.limit()
-		}
-		f.types[typ] = t
-	}
-	return t
 }

@@ -22,6 +22,7 @@ type Options struct {
 
 	// Domains returns the only domains to serve. It is called before each look at what
 	// is ready, so it should be quick. Without it all are served; if it returns none, none are.
+	// Of those that it does not return any more what waits in hand is given back; what runs goes on.
 	Domains func() []string
 
 	// Workers is how many jobs run at once. Default all that Groups have together or,

@@ -97,6 +97,9 @@ func (f *fetcher) deal(r room) []schedule.Place {
 	f.limits.count(f.r)
 	admit := func(p schedule.Place) schedule.Answer {
 		t := f.types[p.Type]
+		if !f.here(p.Domain) {
+			return schedule.NoDomain
+		}
 		trouble, alone, _ := t.rest.state(now)
 		if alone || t.store.closed(now) || trouble && (probes[t] || r.free == 0) {
 			return schedule.NoType
@@ -202,6 +205,7 @@ func (f *fetcher) accept(ctx context.Context, jobs []*job) int {
 	if ctx.Err() != nil {
 		jobs = f.giveBack(jobs, 0)
 	}
+	jobs = f.keep(jobs)
 	suspects := 0
 	if jobs, f.lonely = f.isolate(jobs); f.lonely {
 		f.careful = true

@@ -202,6 +202,23 @@ func (p *pool) take() (*job, *batch) {
 	}
 }
 
+// remove takes some jobs out of the buffer.
+func (p *pool) remove(which func(*job) bool) (removed []*job) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	jobs, since := p.empty()
+	rest := jobs[:0:0]
+	for _, j := range jobs {
+		if which(j) {
+			removed = append(removed, j)
+		} else {
+			rest = append(rest, j)
+		}
+	}
+	p.push(rest, since)
+	return removed
+}
+
 // drain takes everything out of the buffer.
 func (p *pool) drain() []*job {
 	p.mu.Lock()

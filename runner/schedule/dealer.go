@@ -22,7 +22,7 @@ const (
 	credit = 1000
 
 	// forgiven is after how long without a place a domain owes nothing any more, and
-	// may be forgotten if it has no work.
+	// may be forgotten if it has no work, as is what was learned about a queue.
 	forgiven = 10 * time.Minute
 )
 
@@ -45,11 +45,13 @@ type Dealer struct {
 	classes []*class
 	types   map[string]*typ
 	sources map[int][]*queue
+	full    []*typ  // that were closed in the last deal
 	now     float64 // as class.now and class.top, for the tags of the classes
 	top     float64
 	turn    uint64
 	round   uint64
-	idle    int // flows without work that were not yet looked through
+	known   int // queues
+	idle    int // queues without work that were not yet looked through
 
 	mu    sync.Mutex
 	noted []*flow // that were charged since their tags were moved last
@@ -115,9 +117,11 @@ func (d *Dealer) Remove(n jobqueue.Name) {
 // Ready returns how many queues of each type are ready.
 func (d *Dealer) Ready() iter.Seq2[string, int] {
 	return func(yield func(string, int) bool) {
-		for name, t := range d.types {
-			if n := len(t.heap); n > 0 && !yield(name, n) {
-				return
+		for _, c := range d.classes {
+			for _, t := range c.types {
+				if !yield(t.name, len(t.heap)) {
+					return
+				}
 			}
 		}
 	}
@@ -129,9 +133,10 @@ func (d *Dealer) Deal(now time.Time, n int, admit func(p Place) Answer) []Place 
 	d.collect(now)
 	var places []Place
 	var aside []*flow
-	for _, t := range d.types {
+	for _, t := range d.full {
 		t.shut = false
 	}
+	d.full = d.full[:0]
 	for len(places) < n {
 		c, f := d.next()
 		if f == nil {
@@ -141,9 +146,10 @@ func (d *Dealer) Deal(now time.Time, n int, admit func(p Place) Answer) []Place 
 		p := d.place(c, q)
 		switch admit(p) {
 		case NoRoom:
-			q.typ.closed = true
+			d.close(q.typ)
 		case NoType:
-			q.typ.closed, q.typ.shut = true, true
+			d.close(q.typ)
+			q.typ.shut = true
 		case NoDomain:
 			f.withdraw()
 			aside = append(aside, f)
@@ -152,13 +158,18 @@ func (d *Dealer) Deal(now time.Time, n int, admit func(p Place) Answer) []Place 
 			places = append(places, p)
 		}
 	}
-	for _, t := range d.types {
+	for _, t := range d.full {
 		t.closed = false
 	}
 	for _, f := range aside {
 		f.restore()
 	}
 	return places
+}
+
+func (d *Dealer) close(t *typ) {
+	t.closed = true
+	d.full = append(d.full, t)
 }
 
 // next returns the class to be served next and the domain in it; nil if nothing is ready.
@@ -271,14 +282,16 @@ func (d *Dealer) queue(now time.Time, n jobqueue.Name) *queue {
 	t := d.types[n.Type]
 	if t == nil {
 		t = &typ{name: n.Type, class: d.classes[d.plan.class(n.Type, len(d.classes))]}
-		t.class.types = append(t.class.types, t)
 		d.types[n.Type] = t
 	}
 	f := d.flow(now, t.class, n.Domain)
 	q := f.all[n.Type]
 	if q == nil {
-		q = &queue{name: n, flow: f, typ: t, pos: notReady}
+		q = &queue{name: n, flow: f, typ: t, pos: notReady, since: now}
 		f.all[n.Type] = q
+		t.known++
+		d.known++
+		d.idle++
 	}
 	return q
 }
@@ -291,7 +304,6 @@ func (d *Dealer) flow(now time.Time, c *class, domain string) *flow {
 			tie: d.rand.Uint64(), all: map[string]*queue{}, served: now,
 		}
 		c.flows[domain] = f
-		d.idle++
 	}
 	return f
 }
@@ -321,9 +333,7 @@ func (d *Dealer) remove(q *queue) {
 	q.typ.remove(q)
 	f.class.ready--
 	f.ready = slices.DeleteFunc(f.ready, func(r *queue) bool { return r == q })
-	if len(f.ready) == 0 {
-		d.idle++
-	}
+	d.idle++
 }
 
 // withdraw takes a flow out of the deal, and restore puts it back.
@@ -338,25 +348,5 @@ func (f *flow) restore() {
 	f.aside = false
 	for _, q := range f.ready {
 		q.typ.push(q)
-	}
-}
-
-// forget drops the domains that have no work and owe nothing, once there may be many of them.
-func (d *Dealer) forget(now time.Time) {
-	known := 0
-	for _, c := range d.classes {
-		known += len(c.flows)
-	}
-	if d.idle <= known/2 || d.idle < 100 {
-		return
-	}
-	d.idle = 0
-	for _, c := range d.classes {
-		for domain, f := range c.flows {
-			if len(f.ready) == 0 && (f.tag <= c.now || now.Sub(f.served) > forgiven) {
-				delete(c.flows, domain)
-				f.gone = true
-			}
-		}
 	}
 }

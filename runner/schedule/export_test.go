@@ -7,3 +7,13 @@ func (d *Dealer) Known() (n int) {
 	}
 	return n
 }
+
+// KnownTypes returns how many types are known, and how many queues.
+func (d *Dealer) KnownTypes() (types, queues int) {
+	for _, c := range d.classes {
+		for _, f := range c.flows {
+			queues += len(f.all)
+		}
+	}
+	return len(d.types), queues
+}

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -17,8 +18,8 @@ type class struct {
 	now   float64 // the start of the place of the class that a worker has begun with last
 	top   float64 // the latest such start
 	flows map[string]*flow
-	types []*typ
-	ready int // queues
+	types []*typ // that have ready queues
+	ready int    // queues
 
 	dealer *Dealer
 	used   atomic.Int64 // what was charged beyond what places cost, in nanoseconds
@@ -65,6 +66,7 @@ type typ struct {
 	each   float64
 	closed bool // gets no more places in this deal
 	shut   bool // could not get any in the last one
+	known  int  // queues
 }
 
 func (a *queue) before(b *queue) bool { return a.flow.before(b.flow) }
@@ -77,6 +79,9 @@ func (f *flow) before(g *flow) bool {
 }
 
 func (t *typ) push(q *queue) {
+	if len(t.heap) == 0 {
+		t.class.types = append(t.class.types, t)
+	}
 	q.pos = len(t.heap)
 	t.heap = append(t.heap, q)
 	t.up(q.pos)
@@ -91,6 +96,9 @@ func (t *typ) remove(q *queue) {
 	q.pos = notReady
 	if i < last {
 		t.fix(t.heap[i])
+	}
+	if last == 0 {
+		t.class.types = slices.DeleteFunc(t.class.types, func(o *typ) bool { return o == t })
 	}
 }
 
@@ -153,7 +161,7 @@ func (c *class) least() float64 {
 func (c *class) first() float64 {
 	least := math.Inf(1)
 	for _, t := range c.types {
-		if !t.shut && len(t.heap) > 0 {
+		if !t.shut {
 			least = min(least, t.heap[0].flow.tag)
 		}
 	}
@@ -163,7 +171,7 @@ func (c *class) first() float64 {
 // next returns the flow of the class that is to be served next; nil if there is none.
 func (c *class) next() (first *flow) {
 	for _, t := range c.types {
-		if t.closed || len(t.heap) == 0 {
+		if t.closed {
 			continue
 		}
 		if f := t.heap[0].flow; first == nil || f.before(first) {

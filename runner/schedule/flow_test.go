@@ -70,3 +70,30 @@ func TestForget(t *testing.T) {
 		}
 	}
 }
+
+// Types without work are forgotten after a while, however many there are and whoever has other work all the time.
+func TestForgetTypes(t *testing.T) {
+	s := schedule.New(1, schedule.Plan{})
+	ready(s, "always", "a")
+	now := start
+	for i := range 50_000 {
+		now = start.Add(time.Duration(i) * 100 * time.Millisecond)
+		n := name("always", fmt.Sprint("t", i))
+		s.Add(now, 1, n)
+		for _, p := range s.Deal(now, 2, all) {
+			s.Begun(p)
+		}
+		s.Learn(now, n, time.Millisecond)
+		s.Remove(n)
+		if i%100 == 0 {
+			s.Replace(now, 1, nil)
+		}
+	}
+	// 6,000 came in the last ten minutes.
+	if types, queues := s.KnownTypes(); types > 20_000 || types < 6000 || queues != types {
+		t.Errorf("%d types of %d queues are known, want 6,000 to 12,000", types, queues)
+	}
+	if got := s.Deal(now, 2, all); len(got) != 2 || got[0].Type != "a" {
+		t.Errorf("places = %v, want two of a", got)
+	}
+}
