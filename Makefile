@@ -1,4 +1,4 @@
-.PHONY: demo server test check bench fuzz soak build
+.PHONY: demo server test check chaos bench fuzz soak build
 
 # The main job on real input: a farm made of the Go source tree, in ./demo.
 demo:
@@ -16,11 +16,21 @@ server:
 test: server
 	go test -race -shuffle=on ./...
 
-check: test
+check: test chaos
 	test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	go vet ./...
 	go tool -modfile=tools/go.mod staticcheck ./...
 	go mod tidy -diff
+	cd chaos && go vet ./... && go tool -modfile=../tools/go.mod staticcheck ./... && go mod tidy -diff
+
+# For so long servers, runners and what is between them fail at random while jobs are pushed and run, on every backend
+# at once or on BACKEND alone. SEED is of what goes wrong; a failure prints it.
+TIME = 60s
+BACKEND =
+SEED = 0
+
+chaos: server
+	cd chaos && go test -count=1 -parallel 8 -timeout 2h . -backend '$(BACKEND)' -time $(TIME) -seed $(SEED)
 
 bench: server
 	go test -run '^$$' -bench . -timeout 1h ./...
