@@ -9,6 +9,8 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -101,7 +103,7 @@ func TestFaults(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := &drill{T: t, stage: st, log: log}
+		d := &drill{T: t, stage: st, log: log, busy: map[string]*sync.Mutex{}}
 		t.Cleanup(func() {
 			if t.Failed() {
 				t.Logf("%s with seed %d:\n%s", s.name, seed, d.story(all))
@@ -120,12 +122,41 @@ type drill struct {
 	log   *journal
 	began time.Time
 	over  int64 // when the troubles were
+
+	mu   sync.Mutex
+	busy map[string]*sync.Mutex // by target: held while it is in trouble, and until it has recovered
 }
 
-// story tells what was to happen.
+// turn returns what is held while a target is in trouble.
+func (d *drill) turn(target string) *sync.Mutex {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.busy[target] == nil {
+		d.busy[target] = &sync.Mutex{}
+	}
+	return d.busy[target]
+}
+
+// mostTold is how many troubles a failure prints; all are in a file.
+const mostTold = 30
+
+// story tells what has happened by now, the last of it, and writes down all that was to happen.
 func (d *drill) story(all []trouble) string {
 	var b strings.Builder
-	for _, t := range all {
+	past := all
+	for i, t := range all {
+		fmt.Fprintln(&b, t)
+		if t.At > time.Since(d.began) {
+			past = all[:min(i, len(past))]
+		}
+	}
+	path := filepath.Join(d.logs(), "schedule")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		d.Error(err)
+	}
+	b.Reset()
+	fmt.Fprintf(&b, "the last of what happened; %s has all of it\n", path)
+	for _, t := range past[max(0, len(past)-mostTold):] {
 		fmt.Fprintln(&b, t)
 	}
 	return b.String()
@@ -138,6 +169,9 @@ func (d *drill) run(all []trouble) {
 	d.began = time.Now()
 	var under sync.WaitGroup
 	play := func(t trouble) {
+		turn := d.turn(t.Target)
+		turn.Lock()
+		defer turn.Unlock()
 		over, end := context.WithTimeout(ctx, t.For)
 		defer end()
 		begin := now()

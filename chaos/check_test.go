@@ -25,9 +25,13 @@ type checker struct {
 	faults []*event
 	late   []lateStart
 
-	found []string // what must not be
-	noted map[string]int
+	longest int64    // call
+	found   []string // what must not be
+	noted   map[string]int
 }
+
+// longestCall is how long any call may take: twice as long as a store waits for a server, and as long as a process is stopped.
+const longestCall = time.Minute
 
 // A job is all that is known of one.
 type job struct {
@@ -122,7 +126,10 @@ func (c *checker) read(e *event) {
 		if e.Err != "" {
 			c.noted["calls that failed"]++
 		}
-		c.noted["longest "+string(e.Kind)] = max(c.noted["longest "+string(e.Kind)], int(e.End-e.Begin))
+		if took := span(e.End - e.Begin); took > longestCall {
+			c.bad("%s waited %v for the answer to %s%s", e.By, took, e.Kind, e.What)
+		}
+		c.longest = max(c.longest, e.End-e.Begin)
 	}
 	switch e.Kind {
 	case pushing:
@@ -360,7 +367,7 @@ func (c *checker) summary() string {
 			}
 		}
 	}
-	s := fmt.Sprintf("%d jobs stored, %d dropped, %d claims, %d runs, %d claims lost, %d superseded", stored, dropped, claims, starts, lost, superseded)
+	s := fmt.Sprintf("%d jobs stored, %d dropped, %d claims, %d runs, %d claims lost, %d superseded, longest call %v", stored, dropped, claims, starts, lost, superseded, span(c.longest))
 	for _, what := range slices.Sorted(maps.Keys(c.noted)) {
 		s += fmt.Sprintf("; %s %d", what, c.noted[what])
 	}

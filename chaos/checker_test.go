@@ -129,6 +129,9 @@ func TestChecker(t *testing.T) {
 			l.push(1, "p", "1", "one", "", false)
 			l.push(2, "p", "2", "one", "", false)
 		}, "and again"},
+		"a call that hangs": {func(l *tale) {
+			l.add(100, event{Kind: other, What: "ready", Begin: 1})
+		}, "for the answer"},
 		"there twice": {func(l *tale) {
 			l.push(1, "p", "1", "one", "", false)
 			l.pop(2, "a", "1", "one")
