@@ -32,6 +32,9 @@ func (f *Farm) checkAggregator(r *reader) {
 		if b, ok := f.backends[conf.in]; conf.in != "" && (!ok || b.kind != conf.kind) {
 			r.fail(conf.line, "aggregator, server %d.backend: there is no backend %q of kind %s", i+1, conf.in, conf.kind)
 		}
+		if owner := f.owner[conf.in]; owner != "" {
+			r.fail(conf.line, "aggregator, server %d.backend: %q is a partition of backends.%s, which may be away", i+1, conf.in, jobqueue.EscapeName(owner))
+		}
 	}
 }
 

@@ -31,7 +31,8 @@ type backend struct {
 	password string // the file that holds it
 	redis    redisOptions
 	in       string // of an aggregator: the backend that keeps it
-	log      *slog.Logger
+	federation
+	log *slog.Logger
 }
 
 // A kind of backend.
@@ -47,6 +48,8 @@ var kinds = map[string]kind{
 	"sqlite":   {[]string{"path"}, openSQLite},
 	"postgres": {[]string{"url", "schema", "passwordFile"}, openPostgres},
 	"redis":    {append(serverKeys, "shards", "compress"), openRedis},
+
+	"federated": {keys: []string{"partitions", "sections"}}, // opened once its partitions are known
 }
 
 func openSQLite(_ context.Context, conf backend) (jobqueue.Backend, io.Closer, error) {
@@ -122,6 +125,7 @@ func (r *reader) backend(at, n ast.Node, what string, kinds map[string]kind) bac
 	takes := func(key string) bool { return slices.Contains(kinds[b.kind].keys, key) }
 	given := map[string]ast.Node{}
 	keys := b.redis.section(r, what)
+	maps.Copy(keys, b.federation.section(r, what))
 	keys["kind"] = func(n ast.Node) {
 		v, ok := r.text(n, what+".kind")
 		if _, known := kinds[v.text]; ok && !known {
@@ -166,6 +170,7 @@ func (r *reader) backend(at, n ast.Node, what string, kinds map[string]kind) bac
 	}
 	before := len(r.errs)
 	r.section(n, what, keys)
+	b.federation.readSections(r, what)
 	if given["kind"] == nil {
 		r.fail(at, "%s.kind is missing, it must be %s", what, names)
 		return b
@@ -191,6 +196,8 @@ func (r *reader) backend(at, n ast.Node, what string, kinds map[string]kind) bac
 		r.fail(given["url"], "%s.url must be like postgres://user@host/database", what)
 	case b.kind == "redis":
 		b.redis.check(r, at, what, b)
+	case b.kind == "federated" && given["partitions"] == nil:
+		r.fail(at, "%s.partitions is missing, it names the backends and their weights, such as {q1: 2, q2: 1}", what)
 	}
 	return b
 }
@@ -198,7 +205,7 @@ func (r *reader) backend(at, n ast.Node, what string, kinds map[string]kind) bac
 // Queues are a farm's open backends and the group that routes to them.
 type Queues struct {
 	*jobqueue.Group
-	Stores []Store // every backend of the farm file, sorted by name
+	Stores []Store // every backend of the farm file that is no partition of another, sorted by name
 
 	closers []io.Closer
 }
@@ -218,12 +225,19 @@ func (f *Farm) Open(ctx context.Context, reg *jobqueue.Registry) (*Queues, error
 	for _, name := range slices.Sorted(maps.Keys(f.backends)) {
 		conf := f.backends[name]
 		conf.log = f.logger()
+		if f.owner[name] != "" {
+			continue
+		}
 		if name == f.def.backend.text && f.Existing && conf.missing() {
 			q.Close()
 			return nil, &backendError{name, conf.place(), fmt.Errorf("%w: there is no file %s; the first push or runner creates it",
 				jobqueue.ErrInvalid, conf.path.text)}
 		}
-		b, closer, err := kinds[conf.kind].open(ctx, conf)
+		open := kinds[conf.kind].open
+		if conf.kind == "federated" {
+			open = f.openFederated
+		}
+		b, closer, err := open(ctx, conf)
 		if err != nil {
 			q.Close()
 			return nil, &backendError{name, conf.place(), err}

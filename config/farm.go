@@ -26,6 +26,7 @@ type Farm struct {
 	path     string
 	readOnly string
 	backends map[string]backend
+	owner    map[string]string // of each partition: the federated backend
 	def      settings
 	types    map[string]settings
 	domains  domains
@@ -134,9 +135,10 @@ func (f *Farm) checkBackends(r *reader, top ast.Node) {
 	if len(r.errs) > 0 && len(f.backends) == 0 {
 		return
 	}
-	names := slices.Sorted(maps.Keys(f.backends))
+	f.owner = f.owners(r)
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(f.backends)), func(name string) bool { return f.owner[name] != "" })
 	switch {
-	case len(names) == 0:
+	case len(f.backends) == 0:
 		r.fail(top, "backends is missing; for one SQLite file write backends: {main: {kind: sqlite, path: jobs.db}}")
 		return
 	case f.def.backend == nil && len(names) == 1:
@@ -148,7 +150,7 @@ func (f *Farm) checkBackends(r *reader, top ast.Node) {
 		if s.backend == nil {
 			return
 		}
-		if _, ok := f.backends[s.backend.text]; !ok {
+		if !slices.Contains(names, s.backend.text) {
 			r.fail(s.line, "%s.backend must be one of %s, not %s", what, strings.Join(names, ", "), s.backend.show())
 		}
 	}

@@ -11,6 +11,11 @@ import (
 	"github.com/wikifarm/jobqueue/config"
 )
 
+// federation returns a farm with a federated backend m, whose partitions begin the rest.
+func federation(rest string) string {
+	return "backends: {q: {kind: memory}, m: {kind: federated, partitions: " + rest + "}"
+}
+
 func TestMistakes(t *testing.T) {
 	t.Setenv("FARM_SECRET", "hunter2")
 	for _, test := range []struct{ file, want string }{
@@ -61,11 +66,11 @@ func TestMistakes(t *testing.T) {
 		{memory + "domains: [a]\ndomainsFile: farm.yaml", "farm.yaml:3: give either domains or domainsFile"},
 		{memory + "domainsFile: nowhere", "farm.yaml:2: domainsFile \"nowhere\": no such file or directory"},
 		{memory + "domainsFile: .", "farm.yaml:2: domainsFile \".\": is a directory"},
-		{"backends: {m: {}}", "farm.yaml:1: backends.m.kind is missing, it must be memory or postgres or redis or sqlite"},
-		{"backends: {m: {kind: mysql}}", `farm.yaml:1: backends.m.kind must be memory or postgres or redis or sqlite, not "mysql"`},
+		{"backends: {m: {}}", "farm.yaml:1: backends.m.kind is missing, it must be federated or memory or postgres or redis or sqlite"},
+		{"backends: {m: {kind: mysql}}", `farm.yaml:1: backends.m.kind must be federated or memory or postgres or redis or sqlite, not "mysql"`},
 		{"backends: {m: {kind: sqlite}}", "farm.yaml:1: backends.m.path is missing, it is the file to keep the jobs in"},
 		{"backends: {m: {kind: memory, path: a}}", "farm.yaml:1: backends.m: kind memory takes no path"},
-		{"backends: {m: {kind: sqlite, path: a, wal: no}}", `farm.yaml:1: unknown key "wal" of backends.m, the keys are addrs, backend, compress, connections, db, kind, master, passwordFile, path, prefix, schema, sentinelPasswordFile, sentinelUser, shards, tls, url, user`},
+		{"backends: {m: {kind: sqlite, path: a, wal: no}}", `farm.yaml:1: unknown key "wal" of backends.m, the keys are addrs, backend, compress, connections, db, kind, master, partitions, passwordFile, path, prefix, schema, sections, sentinelPasswordFile, sentinelUser, shards, tls, url, user`},
 		{"backends: {m: {kind: sqlite, path: a}, n: {kind: sqlite, path: ./a}}\ndefault: {backend: m}", "farm.yaml:1: backends.n.path is that of backends.m already"},
 		{"backends: {m: {kind: postgres}}", "farm.yaml:1: backends.m.url is missing, such as postgres://user@host/database"},
 		{"backends: {m: {kind: postgres, url: 'postgres://a/b', path: c}}", "farm.yaml:1: backends.m: kind postgres takes no path"},
@@ -86,6 +91,30 @@ func TestMistakes(t *testing.T) {
 		{"backends: {m: {kind: redis, url: 'redis://h', user: ann}}", "farm.yaml:1: backends.m.passwordFile is missing, the user needs a password"},
 		{"backends: {m: {kind: redis, url: 'redis://h', tls: {cert: a}}}", "farm.yaml:1: backends.m.tls: cert and key go together"},
 		{"backends: {m: {kind: redis, url: 'redis://h', compress: some}}", `farm.yaml:1: backends.m.compress must be a number of bytes, such as 512M or 2G, not "some"`},
+		{"backends: {m: {kind: federated}}", "farm.yaml:1: backends.m.partitions is missing, it names the backends and their weights, such as {q1: 2, q2: 1}"},
+		{"backends: {m: {kind: federated, partitions: {}}}", "farm.yaml:1: backends.m: at least one of its partitions must take new jobs"},
+		{"backends: {m: {kind: federated, partitions: [q]}}", "farm.yaml:1: backends.m.partitions must be a mapping, key: value"},
+		{federation("{q: 1}, path: a}"), "farm.yaml:1: backends.m: kind federated takes no path"},
+		{"backends: {m: {kind: memory, partitions: {q: 1}}}", "farm.yaml:1: backends.m: kind memory takes no partitions"},
+		{federation("{q: 1,\n nowhere: 2}}"), `farm.yaml:2: backends.m: there is no backend "nowhere" to be a partition`},
+		{federation("{q: 1,\n m: 2}}"), "farm.yaml:2: backends.m cannot be a partition of itself"},
+		{federation("{q: 1}},\n n: {kind: federated, partitions: {m: 1}}}\ndefault: {backend: m"), `farm.yaml:2: backends.n: "m" is federated itself, name its partitions`},
+		{federation("{q: 1}},\n n: {kind: federated, partitions: {q: 1}}}\ndefault: {backend: m"), `farm.yaml:2: backends.n: "q" is a partition of backends.m already`},
+		{federation("{q: 0}}"), `farm.yaml:1: backends.m.partitions.q must be a weight, a number above 0, not "0"`},
+		{federation("{q: -1}}"), `farm.yaml:1: backends.m.partitions.q must be a weight, a number above 0, not "-1"`},
+		{federation("{q: .inf}}"), `farm.yaml:1: backends.m.partitions.q must be a weight, a number above 0, not ".inf"`},
+		{federation("{q: {weight: much}}}"), `farm.yaml:1: backends.m.partitions.q.weight must be a weight, a number above 0, not "much"`},
+		{federation("{q: {noPush: 1}}}"), `farm.yaml:1: backends.m.partitions.q.noPush must be true or false, not "1"`},
+		{federation("{q: {push: no}}}"), `farm.yaml:1: unknown key "push" of backends.m.partitions.q, the keys are noPush, weight`},
+		{federation("{q: {noPush: true}}}"), "farm.yaml:1: backends.m: at least one of its partitions must take new jobs"},
+		{federation("{q: 1}, sections: {s: {}}}"), "farm.yaml:1: backends.m.sections.s must have partitions and domains"},
+		{federation("{q: 1}, sections: {s: {partitions: {q: 1}, domains: [a]}, t: {partitions: {q: 1}, domains: [b, a]}}}"), `farm.yaml:1: backends.m.sections.t.domains: "a" is in section s already`},
+		{federation("{q: 1}, sections: {s: {partitions: {q: 0}, domains: [a]}}}"), `farm.yaml:1: backends.m.sections.s.partitions.q must be a weight, a number above 0, not "0"`},
+		{federation("{q: 1}, sections: {s: {partitions: {p: 1}, domains: [a]}}}"), `farm.yaml:1: backends.m: there is no backend "p" to be a partition`},
+		{federation("{q: 1, p: {noPush: true}}, sections: {s: {partitions: {p: 1}, domains: [a]}}}, p: {kind: memory}"), "farm.yaml:1: backends.m.sections.s: at least one of its partitions must take new jobs"},
+		{federation("{q: 1}}}\ndefault: {backend: q"), `farm.yaml:2: default.backend must be one of m, not "q"`},
+		{federation("{q: 1}}, o: {kind: memory}"), "farm.yaml:1: default.backend is missing, it must be one of m, o"},
+		{"backends: {m: {kind: federated, partitions: {q: 1}}, q: {kind: postgres, url: 'postgres://a/b'}}\naggregator: [{kind: postgres, backend: q}]", `farm.yaml:2: aggregator, server 1.backend: "q" is a partition of backends.m, which may be away`},
 		{memory + "aggregator: []", "farm.yaml:2: aggregator is empty, leave it out if there is none, or list servers such as [{kind: redis, url: redis://host:6379}]"},
 		{memory + "aggregator: {kind: redis}", "farm.yaml:2: aggregator must be a list, such as [a, b]"},
 		{memory + "aggregator: [{kind: memory}]", `farm.yaml:2: aggregator, server 1.kind must be postgres or redis, not "memory"`},

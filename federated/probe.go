@@ -156,6 +156,9 @@ func (p *partition) first(ctx context.Context) error {
 		return nil
 	}
 	err := p.start(ctx)
+	if err != nil && !unavailable(err) {
+		return err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err != nil {
