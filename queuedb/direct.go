@@ -155,12 +155,16 @@ func (p *poppingDirect) look(ctx context.Context, after []int64, final, due bool
 		if len(released.ids) < releaseFirst {
 			until, noted = released.now, everything // What is due later is not late.
 		}
+		p.b.reached.past(delayed, noted, began)
 		p.b.reached.released(until, released.some(), time.Now())
 		p.b.late.looked(delayed, max(from-1, 0), noted, began)
 	}
 	if released.some() {
 		p.b.due.Store(time.Now().UnixNano())
 		p.b.noteLate(ctx, &released.lining)
+	}
+	if !due && (none || len(p.rows) > 0) {
+		p.b.reached.past(delayed, everything, began) // None was due.
 	}
 	if due || none || len(p.rows) > 0 {
 		p.b.reached.looked(p.looks[len(p.queues):], []int64{dueAfter}, began)
@@ -231,6 +235,7 @@ func (p *poppingDirect) looked(after, positions []int64, late lateParts, began t
 			to = p.lasts[q]
 		}
 		p.b.late.looked(q, after[i], to, began)
+		p.b.reached.past(q, to, began)
 	}
 }
 

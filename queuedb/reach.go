@@ -8,13 +8,14 @@ import (
 
 // Positions only grow, so a queue is looked at from where it was claimed last: what was deleted
 // before costs nothing, even while the store cannot clean it up. A job may still come to
-// stand there, when its transaction commits late or the one that held it gives it up. So the look trails a
-// little, and now and then, and before a Pop answers short, it is a full one, as often as it is cheap.
+// stand there, when its transaction commits late or the one that held it gives it up. So looks go on from a claimed
+// position only once one from before it has begun so much later than the claim that it saw what was committed in between; transactions
+// that take longer are noted. Now and then, and before a Pop answers short, a look is a full one, as often as it is cheap.
 //
 // The same holds for delayed jobs of all queues together, whose positions are the times at which they are ready: all that
 // were due by then are ready.
 const (
-	reachTrail  = 30 * time.Millisecond // behind the last claim
+	reachTrail  = 30 * time.Millisecond // between a claim and a look that sees what was committed in time
 	reachStep   = 10 * time.Millisecond // between two positions that are remembered
 	reachKeep   = time.Second           // between two times that positions are stored
 	cheapLook   = 2 * time.Millisecond  // a full look that is always allowed
@@ -33,7 +34,8 @@ type reaches struct {
 }
 
 type reach struct {
-	marks []mark // the newest last
+	base  int64  // looks go from behind it
+	marks []mark // later ones, the newest last
 	moved int64  // the last one at which there was a job
 	kept  int64  // the one that was stored
 	full  time.Time
@@ -61,7 +63,7 @@ func (c *reaches) after(queues []int64, now time.Time) (after []int64, final boo
 		if now.Sub(k.full) >= min(max(lookSoonest, lookShare*k.took), lookLatest) {
 			continue
 		}
-		after[i] = k.trailing(now)
+		after[i] = k.base
 		final = final && (after[i] == 0 || !k.mayLook(now))
 	}
 	return after, final
@@ -74,20 +76,20 @@ func (c *reaches) full(queues []int64, now time.Time) []int64 {
 	after := make([]int64, len(queues))
 	for i, q := range queues {
 		if k := c.queues[q]; k != nil && !k.mayLook(now) {
-			after[i] = k.trailing(now)
+			after[i] = k.base
 		}
 	}
 	return after
 }
 
 // behind returns the positions that Ready is to look behind when it makes no full look.
-func (c *reaches) behind(queues []int64, now time.Time) []int64 {
+func (c *reaches) behind(queues []int64) []int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	after := make([]int64, len(queues))
 	for i, q := range queues {
 		if after[i] = stored; c.queues[q] != nil {
-			after[i] = c.queues[q].trailing(now)
+			after[i] = c.queues[q].base
 		}
 	}
 	return after
@@ -95,16 +97,6 @@ func (c *reaches) behind(queues []int64, now time.Time) []int64 {
 
 func (k *reach) mayLook(now time.Time) bool {
 	return k.took < cheapLook || now.Sub(k.full) >= lookShare*k.took
-}
-
-func (k *reach) trailing(now time.Time) int64 {
-	position := int64(stored)
-	for _, m := range k.marks {
-		if now.Sub(m.at) >= reachTrail {
-			position = m.position
-		}
-	}
-	return position
 }
 
 // looked notes how long a look took that was full for some.
@@ -128,10 +120,26 @@ func (c *reaches) at(queue int64) *reach {
 	}
 	k := c.queues[queue]
 	if k == nil {
-		k = new(reach)
+		k = &reach{base: stored}
 		c.queues[queue] = k
 	}
 	return k
+}
+
+// past notes that a look, which began then, went over a queue up to a position.
+func (c *reaches) past(queue, to int64, began time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.queues[queue]
+	if k == nil {
+		return
+	}
+	n := 0
+	for n < len(k.marks) && k.marks[n].position <= to && began.Sub(k.marks[n].at) >= reachTrail {
+		k.base = k.marks[n].position
+		n++
+	}
+	k.marks = slices.Delete(k.marks, 0, n)
 }
 
 // claimed notes the last position that was claimed of a queue.
@@ -162,29 +170,20 @@ func (c *reaches) lower(release int64) {
 	if k == nil || release == 0 {
 		return
 	}
-	n := len(k.marks)
 	k.marks = slices.DeleteFunc(k.marks, func(m mark) bool { return m.position >= release })
-	if len(k.marks) < n {
-		k.marks = append(k.marks[:0:0], mark{position: release - 1})
-	}
+	k.base = min(k.base, release-1)
 }
 
 // add adds a mark, unless it is before another.
 func (k *reach) add(position int64, now time.Time) {
 	n := len(k.marks)
-	if n > 0 && position <= k.marks[n-1].position {
-		return // It was found behind.
-	}
-	if n > 1 && now.Sub(k.marks[n-2].at) < reachStep {
+	switch {
+	case position <= k.base || n > 0 && position <= k.marks[n-1].position: // It was found behind.
+	case n > 1 && now.Sub(k.marks[n-2].at) < reachStep:
 		k.marks[n-1] = mark{position, now}
-		return
+	default:
+		k.marks = append(k.marks, mark{position, now})
 	}
-	old := 0
-	for old+1 < n && now.Sub(k.marks[old+1].at) >= reachTrail {
-		old++
-	}
-	k.marks = append(k.marks[:0:0], k.marks[old:]...)
-	k.marks = append(k.marks, mark{position, now})
 }
 
 // keep returns the positions that are to be stored, if it is time for that.
@@ -196,7 +195,7 @@ func (c *reaches) keep(now time.Time) (queues, positions []int64) {
 	}
 	c.kept = now
 	for q, k := range c.queues {
-		if p := k.trailing(now); k.kept < k.moved && p > k.kept {
+		if p := k.base; k.kept < k.moved && p > k.kept {
 			k.kept = p
 			queues, positions = append(queues, q), append(positions, p)
 		}

@@ -144,7 +144,7 @@ func (t tx) firstReady(queues []int64, full bool, row func(Scan) error) error {
 	}
 	after := make([]int64, len(queues))
 	if !full {
-		after = t.b.reached.behind(queues, time.Now())
+		after = t.b.reached.behind(queues)
 		for i, q := range queues {
 			after[i] = t.b.late.back(q, after[i])
 		}

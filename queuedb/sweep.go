@@ -106,7 +106,7 @@ func (t tx) dueFrom(full bool) int64 {
 	if full {
 		return 0
 	}
-	return t.b.late.back(delayed, t.b.reached.behind([]int64{delayed}, time.Now())[0])
+	return t.b.late.back(delayed, t.b.reached.behind([]int64{delayed})[0])
 }
 
 // cut sorts by release time and keeps the first n.

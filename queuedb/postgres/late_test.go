@@ -150,3 +150,41 @@ func TestLatePush(t *testing.T) {
 		t.Errorf("%d rows of late, %v, want some", noted, err)
 	}
 }
+
+// A push that was not held up, but was committed just after jobs with later numbers were claimed, is found by
+// the next look, however long that takes to come.
+func TestLateUnnoticed(t *testing.T) {
+	schema := newSchema(t)
+	b := openSchema(t, &postgres.Options{Schema: schema, Relaxed: true})
+	push(t, b, records(100)...)
+	settle(t, b, outcomes(jobqueue.ActionDone, popAll(t, b)...)...)
+	c := raw(t, schema)
+	for range 5 {
+		tx, err := c.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var late string
+		err = tx.QueryRow(t.Context(), `with new as (
+				insert into job (id, queue, pushed, params) select nextval('number'), id, 1, '{}' from queue returning id, queue
+			), line as (
+				insert into ready (queue, position, job, since) select queue, id, id, 1 from new
+			) select id::text from new`).Scan(&late)
+		if err != nil {
+			t.Fatal(err)
+		}
+		push(t, b, records(100)...)
+		pop(t, b, 10)
+		if err := tx.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		until(t, "time without a look", func() bool { return time.Since(begin) > 50*time.Millisecond })
+		if cs := pop(t, b, 1); len(cs) != 1 || cs[0].ID != late {
+			t.Fatalf("Pop = %v, want %s", ids(cs), late)
+		}
+		if cs := pop(t, b, 100); len(cs) != 90 {
+			t.Fatalf("Pop = %d jobs, want 90", len(cs))
+		}
+	}
+}
