@@ -43,7 +43,7 @@ type fetcher struct {
 	resume    int64            // how many runs must have ended before something is claimed ahead again
 	nothing   int              // looks in a row that found nothing
 	quiet     time.Time        // no look before
-	hush      time.Time        // no look before, even if there is a hint
+	hush      time.Time        // no look before, even if there is a hint; queues that this names are claimed of without
 	idle      bool             // nothing was in hand at the last look
 	looked    time.Time        // when the last look was
 	dealt     time.Time        // when places were last dealt
@@ -113,7 +113,9 @@ func (f *fetcher) run(ctx context.Context) (Reason, error) {
 		last := idle && !f.idle && !f.r.o.Wait // a run that would end looks at once
 		quiet := f.quiet
 		if f.r.hinted.Load() {
-			quiet = f.hush
+			if quiet = f.hush; f.r.hints.named() {
+				quiet = time.Time{}
+			}
 		}
 		if wait := time.Until(quiet); wait > 0 && !last {
 			f.sleep(ctx, wait)
@@ -224,13 +226,16 @@ func (f *fetcher) rest(l look) {
 	if f.r.caps.blocked {
 		f.quiet = earlier(f.quiet, f.r.caps.next)
 	}
-	if f.hush = now.Add(pause(l)); f.quiet.Before(f.hush) {
+	if hush := now.Add(pause(l)); f.hush.Before(hush) {
+		f.hush = hush
+	}
+	if f.quiet.Before(f.hush) {
 		f.quiet = f.hush
 	}
 }
 
 // pause returns how long not to look after one that found little but what cannot be run: so long
-// that looking takes a hundredth of the time.
+// that looking takes a hundredth of the time. What hints name is claimed meanwhile.
 func pause(l look) time.Duration {
 	switch d := 100 * l.took; {
 	case l.vain < manyVain:

@@ -56,6 +56,13 @@ func (h *hints) take() (told map[jobqueue.Name]struct{}, vague map[*store]bool) 
 	return told, vague
 }
 
+// named reports whether it is known of any queue that it got work.
+func (h *hints) named() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.told) > 0
+}
+
 // hint has the aggregator say what is ready in each store, and reports whether it did.
 func (f *fetcher) hint(now time.Time) bool {
 	h := &f.r.hints

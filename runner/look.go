@@ -22,6 +22,15 @@ func (f *fetcher) look() (l look) {
 	now := time.Now()
 	f.looked = now
 	told, vague := f.r.hints.take()
+	if len(told) > 0 && now.Before(f.hush) && f.r.o.Wait {
+		// What is named needs no look, which takes long now.
+		for s := range vague {
+			f.r.told(s, nil)
+		}
+		f.wanted()
+		f.learn(now, told, nil)
+		return f.seen(now)
+	}
 	hinted := f.hint(now)
 	var names []jobqueue.Name
 	wanted, asked := false, map[*store]bool{}
@@ -40,6 +49,13 @@ func (f *fetcher) look() (l look) {
 		l.vain += s.foreign
 	}
 	f.learn(now, told, asked)
+	seen := f.seen(now)
+	seen.vain += l.vain
+	return seen
+}
+
+// seen says what is known to be ready.
+func (f *fetcher) seen(now time.Time) (l look) {
 	broken := 0 // queues whose handler is not known to work
 	for typ, n := range f.dealer.Ready() {
 		t := f.types[typ]
