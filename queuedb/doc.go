@@ -15,6 +15,7 @@
 //	dedupe     queue and digest to job, for the jobs that wait
 //	claim      token to lease, jobs held and jobs settled: one row a Pop, the fence
 //	root       queue and root key to the newest root time
+//	hold       jobs that are being moved to or from elsewhere, and which of these have ended
 //	push       push id to its answer
 //	reached    in PostgreSQL, how far each queue has been claimed, about
 //	late       in PostgreSQL, positions at which jobs may have become ready behind that

@@ -125,6 +125,7 @@ func forget(t tx, m *jobqueue.Maintained) (more bool, err error) {
 	for statement, before := range map[string]int64{
 		"push_forget":  t.now() - micros(jobqueue.PushMemory),
 		"root_forget":  t.now() - micros(jobqueue.RootMemory),
+		"hold_forget":  t.now() - micros(jobqueue.HoldMemory),
 		"claim_forget": t.now(),
 		"value_forget": t.now(),
 	} {

@@ -83,7 +83,8 @@ type pushing struct {
 	tx
 	records []jobqueue.Record
 	headers []string
-	keeps   bool // no job that has a duplicate here is claimed before the commit
+	pushed  []int64 // when they were pushed, if that was not now
+	keeps   bool    // no job that has a duplicate here is claimed before the commit
 
 	first   int64
 	queue   []int64          // by place
@@ -217,7 +218,7 @@ func (p *pushing) mark(i int) {
 // store writes the jobs that are no duplicates.
 func (p *pushing) store() error {
 	n := len(p.records)
-	ids, queues, times := make([]int64, 0, n), make([]int64, 0, n), column(n, p.now())
+	ids, queues, times := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n)
 	tries, digests := make([]int64, 0, n), make([][]byte, 0, n)
 	rootKeys, rootTimes := make([]string, 0, n), make([]int64, 0, n)
 	headers, params := make([]string, 0, n), make([][]byte, 0, n)
@@ -228,7 +229,10 @@ func (p *pushing) store() error {
 			continue
 		}
 		r, id := &p.records[i], p.first+int64(i)
-		ids, queues = append(ids, id), append(queues, p.queue[i])
+		ids, queues, times = append(ids, id), append(queues, p.queue[i]), append(times, p.now())
+		if p.pushed != nil {
+			times[len(times)-1] = p.pushed[i]
+		}
 		tries, headers, params = append(tries, int64(r.MaxTries)), append(headers, p.headers[i]), append(params, r.Params)
 		rootKeys, rootTimes = append(rootKeys, p.root[i].key), append(rootTimes, p.root[i].time)
 		digests = append(digests, digestBytes(&r.Digest))
@@ -244,7 +248,7 @@ func (p *pushing) store() error {
 	}
 	p.lines.add(ready.Numbers())
 	number, text := func(n int64) bool { return n != 0 }, func(s string) bool { return s != "" }
-	err := p.ExecEach("job_add", ids, queues, times[:len(ids)], sparse(tries, number), sparse(digests, func(d []byte) bool { return d != nil }),
+	err := p.ExecEach("job_add", ids, queues, times, sparse(tries, number), sparse(digests, func(d []byte) bool { return d != nil }),
 		sparse(rootKeys, text), sparse(rootTimes, number), sparse(headers, text), params)
 	if err == nil && len(ready) > 0 {
 		err = p.ExecEach("ready_push", ready)

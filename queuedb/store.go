@@ -19,7 +19,7 @@ type Store interface {
 	// Other Writes run before it or after it, and not meanwhile, if [Tx].Exclusive says so. Where it does not,
 	// each statement sees what was committed before it, and the engine keeps from change what it
 	// decides on, with statements whose names end in _hold. It does so in this order, so that no two Writes wait for each
-	// other: queues by name, root marks, jobs in their places by id, digests, claims by token.
+	// other: holds, queues by name, root marks, jobs in their places by id, digests, claims by token.
 	Write(ctx context.Context, urgent bool, fn func(Tx) error) error
 
 	// Read runs fn in a transaction that sees one instant and writes nothing.

@@ -31,6 +31,7 @@ func planner(t *testing.T, jobs int, analyze bool) *pgx.Conn {
 		"insert into push (id, at, answer) select int8send(i), i, '' from generate_series(1, $1::int) i",
 		"insert into value (key, data, version, set_at, expires) select 'key' || i, '', 1, 1, i from generate_series(1, $1::int) i",
 		"insert into hint (type, domain, version, since) select 'type' || i % 50, 'wiki' || i, i, i from generate_series(1, $1::int) i",
+		"insert into hold (id, label, domain, type, since, count, jobs, ended) select int8send(i), 'l', 'd', 't', 1, 1, '', nullif(i, 1) from generate_series(1, $1::int) i",
 		"insert into rate (key, booked) select 'key' || i, i from generate_series(1, $1::int) i",
 	} {
 		if _, err := c.Exec(t.Context(), text, jobs); err != nil {
