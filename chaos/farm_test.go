@@ -224,6 +224,14 @@ func (f *farm) play(ctx context.Context, t trouble, over <-chan struct{}) error 
 		<-over
 		return f.start(t.Target)
 	case stopOne:
+		if s := f.servers[t.Target]; s != nil {
+			goOn, err := s.pause(ctx)
+			if goOn != nil {
+				<-over
+				err = errors.Join(err, goOn())
+			}
+			return err
+		}
 		p := f.process(t.Target)
 		if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 			return err

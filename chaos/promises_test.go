@@ -80,8 +80,8 @@ type stay struct {
 	from, to int64
 }
 
-// checkDuplicates finds jobs with one digest that waited at the same time.
-func (c *checker) checkDuplicates() {
+// checkWaiting finds jobs with one digest that waited at the same time.
+func (c *checker) checkWaiting() {
 	stays := map[string][]stay{}
 	for _, j := range c.jobs {
 		// One that was claimed before, by whom nobody knows, may have been so at any time.

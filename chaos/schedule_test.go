@@ -26,7 +26,7 @@ const (
 	snapLink troubleKind = "snap"
 	poison   troubleKind = "toxic"
 	killOne  troubleKind = "kill" // a process or a server, which starts again when it is over
-	stopOne  troubleKind = "stop" // a process
+	stopOne  troubleKind = "stop" // a process or a server, which then goes on
 	slowOne  troubleKind = "slow" // a worker that is no process of its own: its calls wait
 	stepTime troubleKind = "step" // the clock
 )
@@ -68,7 +68,7 @@ func schedule(seed uint64, length time.Duration, c cast) (all []trouble) {
 	var ahead, most time.Duration      // how far the clock is, and was
 	for at := draw(0, spacing); at < length; at += draw(spacing/4, 2*spacing) {
 		var t trouble
-		switch n := r.IntN(12); {
+		switch n := r.IntN(13); {
 		case n == 0 && at-stepped > 2*lease:
 			// All else must be over, as every process is asked to take the step.
 			for _, f := range free {
@@ -89,6 +89,8 @@ func schedule(seed uint64, length time.Duration, c cast) (all []trouble) {
 			continue
 		case n < 6:
 			t = trouble{Kind: killOne, Target: pick(r, c.Servers), For: draw(0, 2*lease)}
+		case n < 7:
+			t = trouble{Kind: stopOne, Target: pick(r, c.Servers), For: draw(lease/4, 2*lease)}
 		default:
 			t = linkTrouble(r, draw, c)
 		}

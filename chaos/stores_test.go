@@ -5,20 +5,16 @@ package chaos_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/federated"
 	"github.com/wikifarm/jobqueue/queuedb/postgres"
-	"github.com/wikifarm/jobqueue/queuedb/postgres/pgtest"
 	"github.com/wikifarm/jobqueue/queuedb/sqlite"
 	"github.com/wikifarm/jobqueue/queueredis"
-	"github.com/wikifarm/jobqueue/queueredis/redistest"
 )
 
 // A place is what a process opens: a file, a database or a server, as it is reached from there.
@@ -38,42 +34,6 @@ func (p place) open(ctx context.Context) (clocked, error) {
 	default:
 		return queueredis.Open(ctx, &queueredis.Options{URL: "redis://" + p.At, Shards: 2})
 	}
-}
-
-// A server is a store that can be killed.
-type server interface {
-	Kill() error
-	restart() error
-	Stop() error
-}
-
-type postgresServer struct{ *pgtest.Server }
-
-func (s postgresServer) restart() error { return s.Restart() }
-
-type redisServer struct{ *redistest.Server }
-
-func (s redisServer) restart() error { return s.Restart() }
-
-// serve starts the server of a place, which listens there, and makes the tables.
-func (p place) serve(ctx context.Context) (server, error) {
-	host, port, _ := strings.Cut(p.At, ":")
-	if p.Kind == "redis" {
-		s, err := redistest.Private("bind "+host, "port "+port, "appendfsync always")
-		if err != nil {
-			return nil, err
-		}
-		return redisServer{s}, nil
-	}
-	// The socket, by which the server is started, has the port in its name.
-	s, err := pgtest.Start("listen_addresses="+host, "log_min_messages=panic")
-	if err != nil {
-		return nil, err
-	}
-	if port != "5432" || !s.Private() {
-		return nil, errors.Join(fmt.Errorf("the server does not listen at %s", p.At), s.Stop())
-	}
-	return postgresServer{s}, postgres.Migrate(ctx, s.URL, nil)
 }
 
 // A kept says where a store keeps its jobs: in one place, or in those of a federation.

@@ -114,10 +114,11 @@ func (w *worker) produce(ctx context.Context, r *recorder, g *jobqueue.Group) er
 			}
 			_, err = r.Push(once, id, records)
 			impatient := once.Err() != nil
-			if cancel(); err == nil || ctx.Err() != nil {
+			cancel()
+			if ctx.Err() != nil || err == nil && rnd.IntN(10) > 0 {
 				break
 			}
-			if impatient {
+			if impatient || err == nil { // Or it forgets that it had the answer.
 				continue
 			}
 			if !errors.Is(err, jobqueue.ErrUnavailable) {
