@@ -25,12 +25,19 @@ import (
 // startsVar names the file in which a runner process notes each job that it starts.
 const startsVar = "SOAK_STARTS"
 
+// controlVar makes a process a jobctl.
+const controlVar = "SOAK_JOBCTL"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(controlVar) != "" {
+		os.Exit(cli.Execute(cli.JobCtl(cli.App{})))
+	}
 	if path := os.Getenv(startsVar); path != "" {
 		os.Exit(cli.Execute(cli.RunJobs(cli.App{Register: func(reg *jobqueue.Registry, _ *jobqueue.Group) error {
 			f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 			reg.Add(func() jobqueue.Job { return &note{starts: f} }, jobqueue.Policy{})
 			reg.Add(func() jobqueue.Job { return &low{note{starts: f}} }, jobqueue.Policy{})
+			reg.Add(func() jobqueue.Job { return &numbered{starts: f} }, jobqueue.Policy{})
 			return err
 		}})))
 	}
