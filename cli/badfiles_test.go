@@ -59,7 +59,7 @@ func TestBadFarms(t *testing.T) {
 		{main + "readOnly: ${FARM SECRET}", ":2: readOnly: ${ must be followed by the name of an environment variable and }; write $${ for a literal ${"},
 		{main + "readOnly: yes", `:2: readOnly must be the reason why the farm is read-only, or be left out, not "yes"`},
 		{"backends: {main: {kind: redis, path: jobs.db}}", `:1: backends.main: kind redis takes no path`},
-		{"backends: {main: {path: jobs.db}}", ":1: backends.main.kind is missing, it must be memory or postgres or redis or sqlite"},
+		{"backends: {main: {path: jobs.db}}", ":1: backends.main.kind is missing, it must be federated or memory or postgres or redis or sqlite"},
 		{"backends: {a: {kind: sqlite, path: jobs.db}, b: {kind: sqlite, path: ./jobs.db}}\ndefault: {backend: a}", ":1: backends.b.path is that of backends.a already"},
 		{"backends: {a: {kind: sqlite, path: jobs.db}, b: {kind: memory}}", ":1: default.backend is missing, it must be one of a, b"},
 	} {

@@ -138,6 +138,10 @@ func (k *check) ready(ctx context.Context, s *session) error {
 	unhandled := map[string]bool{}
 	for _, st := range s.Stores {
 		for b, err := range st.Backend.Ready(ctx) {
+			if part, ok := errors.AsType[*jobqueue.PartError](err); ok {
+				k.add(unknown, "%s", escape(part.Error()))
+				continue
+			}
 			if err != nil {
 				return err
 			}

@@ -44,9 +44,11 @@ database for over a minute, so that nothing is cleaned up there, is named.`,
 			return errFormats
 		}
 		rows, err := s.rows(ctx, f)
-		if err != nil {
+		_, partly := errors.AsType[*jobqueue.PartError](err)
+		if err != nil && !partly {
 			return err
 		}
+		missing := err // to be told behind what there is
 		pauses, err := s.Pauses(ctx)
 		if err != nil {
 			return err
@@ -71,13 +73,13 @@ database for over a minute, so that nothing is cleaned up there, is named.`,
 		sum := total(rows)
 		switch out := c.OutOrStdout(); {
 		case asJSON:
-			return showJSON(out, rows, sum, pauses, faults, holders, held)
+			return errors.Join(showJSON(out, rows, sum, pauses, faults, holders, held), missing)
 		case asNull:
-			return showNull(out, rows)
+			return errors.Join(showNull(out, rows), missing)
 		case group:
-			return errors.Join(showTable(out, rows, sum), showHeld(out, held), showHolders(out, holders))
+			return errors.Join(showTable(out, rows, sum), showHeld(out, held), showHolders(out, holders), missing)
 		default:
-			return errors.Join(showTotal(out, rows, sum, pauses, faults), showHeld(out, held), showHolders(out, holders))
+			return errors.Join(showTotal(out, rows, sum, pauses, faults), showHeld(out, held), showHolders(out, holders), missing)
 		}
 	})
 	return c
@@ -149,13 +151,17 @@ func (r *row) note() string {
 	return strings.Join(notes, "; ")
 }
 
-// rows counts every store, so that jobs whose type is routed elsewhere by now are seen too.
+// rows counts every store, so that jobs whose type is routed elsewhere by now are seen too. A PartError comes
+// with the rows that there are.
 func (s *session) rows(ctx context.Context, f jobqueue.Filter) ([]row, error) {
 	byName := map[jobqueue.Name]*row{}
+	var missing error
 	for _, st := range s.Stores {
-		counts, err := s.only(st.Backend).Counts(ctx)
-		if err != nil {
-			return nil, err
+		counts, err := st.Backend.Counts(ctx)
+		if _, partly := errors.AsType[*jobqueue.PartError](err); partly {
+			missing = errors.Join(missing, err)
+		} else if err != nil {
+			return nil, &jobqueue.Error{Op: "count", Err: err}
 		}
 		for _, n := range counts {
 			if f.Domain != "" && n.Domain != f.Domain || f.Type != "" && n.Type != f.Type || n.Total() == 0 {
@@ -179,7 +185,7 @@ func (s *session) rows(ctx context.Context, f jobqueue.Filter) ([]row, error) {
 		}
 		return strings.Compare(a.Type, b.Type)
 	})
-	return rows, nil
+	return rows, missing
 }
 
 func (r *row) add(o row) {

@@ -113,7 +113,7 @@ func once[T any](ctx context.Context, p *partition, do func(context.Context, job
 // attempt calls do, whose context ends when the partition turns out to be away.
 func attempt[T any](ctx context.Context, p *partition, do func(context.Context, jobqueue.Backend) (T, error)) (v T, err error) {
 	if !p.up() {
-		return v, p.gone()
+		return v, gone(p.why())
 	}
 	ctx, c, err := p.begin(ctx)
 	if err != nil {
@@ -123,10 +123,12 @@ func attempt[T any](ctx context.Context, p *partition, do func(context.Context, 
 	return do(ctx, p.backend)
 }
 
-// gone returns why the partition is away.
-func (p *partition) gone() error {
-	err := p.why()
-	if err == nil {
+// gone returns the error of a call of a partition that is away, given why, which may not be known.
+func gone(err error) error {
+	switch {
+	case unavailable(err):
+		return err
+	case err == nil:
 		err = errNoAnswer
 	}
 	return fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, err)
@@ -140,7 +142,7 @@ func (p *partition) begin(ctx context.Context) (context.Context, *call, error) {
 	defer p.mu.Unlock()
 	if p.away != nil {
 		cancel(nil)
-		return nil, nil, fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, p.away)
+		return nil, nil, gone(p.away)
 	}
 	c.place = len(p.calls)
 	p.calls = append(p.calls, c)
