@@ -168,6 +168,7 @@ func (d *drill) run(all []trouble) {
 	defer cancel()
 	d.began = time.Now()
 	var under sync.WaitGroup
+	var ended time.Time // of the last trouble that is over
 	play := func(t trouble) {
 		turn := d.turn(t.Target)
 		turn.Lock()
@@ -180,6 +181,9 @@ func (d *drill) run(all []trouble) {
 			cancel()
 		}
 		d.log.add(event{Kind: fault, What: string(t.Kind), Target: t.Target, Begin: begin, End: now()})
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		ended = time.Now()
 	}
 	for _, t := range all {
 		wait(ctx, time.Until(d.began.Add(t.At)))
@@ -188,6 +192,7 @@ func (d *drill) run(all []trouble) {
 		}
 		if t.Kind == stepTime {
 			under.Wait()
+			wait(ctx, quietTime-time.Since(ended)) // What was in trouble may have taken long to recover.
 			play(t)
 		} else {
 			under.Go(func() { play(t) })

@@ -66,15 +66,19 @@ func schedule(seed uint64, length time.Duration, c cast) (all []trouble) {
 	free := map[string]time.Duration{} // when each target is over its last trouble
 	stepped := time.Duration(0)        // when the clock was last
 	var ahead, most time.Duration      // how far the clock is, and was
+	quiet := func(at time.Duration) time.Duration {
+		for _, over := range free {
+			at = max(at, over+quietTime)
+		}
+		return at
+	}
 	for at := draw(0, spacing); at < length; at += draw(spacing/4, 2*spacing) {
 		var t trouble
 		switch n := r.IntN(13); {
 		case n == 0 && at-stepped > 2*lease:
-			// All else must be over, as every process is asked to take the step.
-			for _, f := range free {
-				at = max(at, f)
-			}
-			at += calm
+			// All else must be over, as every process is asked to take the step, and for more than a lease: one that was
+			// given anew because a store was away is not given anew once more.
+			at = quiet(at)
 			t = trouble{Kind: stepTime, Target: "clock", Step: drawStep(r, ahead)}
 			ahead += t.Step
 			most = max(most, ahead)
@@ -103,7 +107,7 @@ func schedule(seed uint64, length time.Duration, c cast) (all []trouble) {
 	}
 	if ahead < most {
 		// What was put off by a clock that was ahead is due again.
-		all = append(all, trouble{At: max(length, stepped+2*lease), Kind: stepTime, Target: "clock", Step: most - ahead})
+		all = append(all, trouble{At: max(quiet(length), stepped+2*lease), Kind: stepTime, Target: "clock", Step: most - ahead})
 	}
 	return all
 }
