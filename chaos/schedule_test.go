@@ -55,6 +55,9 @@ type cast struct {
 const (
 	spacing = 500 * time.Millisecond // between the beginnings of two troubles, about
 	calm    = 300 * time.Millisecond // between two of the same target
+
+	// quietTime is for how long nothing is in trouble before the clock steps.
+	quietTime = lease + lease/2
 )
 
 // schedule returns what a seed stands for.
