@@ -17,6 +17,7 @@ import (
 var holdRules = []testCase{
 	{"apart", "no Pop, Ready, Counts, List, Delete, Requeue or Maintain sees the jobs of a hold", testHoldApart},
 	{"order", "Hold takes the ready ones first, in their order, then the delayed ones, the next to be ready first; up to max", testHoldOrder},
+	{"out of turn", "Hold takes the ready ones in their order, and leaves the others theirs, whatever was taken out of turn", testHoldOutOfTurn},
 	{"most", "Hold takes at most MaxPush", testHoldMost},
 	{"none", "Hold takes none, making no hold, only if there are none", testHoldNone},
 	{"large", "Hold takes fewer jobs than there are where they are large", testHoldLarge},
@@ -144,6 +145,20 @@ func testHoldOrder(t *tester) {
 	t.holds(t.newHold(), 1, 5)
 	t.stores(job(7))
 	t.holds(t.newHold(), 9, 7, 6)
+}
+
+func testHoldOutOfTurn(t *tester) {
+	ids := t.stores(jobs(1, 8)...)
+	t.deletes(1, jobqueue.Filter{IDs: ids[1:2]})
+	claims := t.popAs(newLease(), jobqueue.Want{Name: t.q, ID: ids[4]})
+	t.settle(giveBack(claims[0], 0))
+	h := t.newHold()
+	t.holds(h, 3, 1, 3, 4)
+	t.deletes(1, jobqueue.Filter{IDs: ids[5:6]})
+	t.holds(t.newHold(), 2, 7, 8)
+	t.releases(h, 3, 0)
+	t.counts(4, 0, 0, 0)
+	t.hands(5, 1, 3, 4)
 }
 
 func testHoldMost(t *tester) {
