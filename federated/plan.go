@@ -14,7 +14,15 @@ import (
 )
 
 // A section is the partitions that the jobs of some domains go to.
-type section []member
+type section struct {
+	members []member
+	even    bool // all have the same weight
+}
+
+func (s *section) add(p *partition, weight float64) {
+	s.even = len(s.members) == 0 || s.even && s.members[0].weight == weight
+	s.members = append(s.members, member{p, weight})
+}
 
 // A member is a partition of a section, and its weight there.
 type member struct {
@@ -39,10 +47,10 @@ func (b *Backend) plan(partitions []Partition, sections map[string]Section) erro
 	b.sorted = slices.SortedFunc(slices.Values(b.parts), func(x, y *partition) int { return cmp.Compare(x.name, y.name) })
 	for _, p := range b.parts {
 		if p.weight > 0 && !p.noPush {
-			b.usual = append(b.usual, member{p, p.weight})
+			b.usual.add(p, p.weight)
 		}
 	}
-	if len(b.usual) == 0 {
+	if len(b.usual.members) == 0 {
 		return invalid("no partition with a weight takes new jobs")
 	}
 	b.sections = map[string]*section{}
@@ -95,10 +103,10 @@ func (b *Backend) addSection(name string, o Section) error {
 			p.weight = weight
 		}
 		if !p.noPush {
-			*s = append(*s, member{p, weight})
+			s.add(p, weight)
 		}
 	}
-	if len(*s) == 0 {
+	if len(s.members) == 0 {
 		return invalid("section %s has no partition that takes new jobs", name)
 	}
 	for _, d := range o.Domains {

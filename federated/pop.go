@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -112,7 +111,7 @@ func (b *Backend) order(token uuid.UUID) []*partition {
 	key := binary.BigEndian.Uint64(token[8:]) ^ binary.BigEndian.Uint64(token[:8])
 	scores := make([]float64, len(b.parts))
 	for i, p := range b.parts {
-		scores[i] = math.Log(unit(mix(key, p.seed))) / p.weight
+		scores[i] = score(key, p.seed, p.weight)
 	}
 	order := slices.Clone(b.parts)
 	slices.SortFunc(order, func(x, y *partition) int {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -43,8 +44,9 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 		pieces, err = p.send(ctx, pieces)
 	}
 	if err != nil {
-		return nil, err
+		return nil, err // Somebody may still read the records.
 	}
+	p.leave()
 	return p.pushed, b.moveRoots(ctx, p.rooted)
 }
 
@@ -56,6 +58,28 @@ type push struct {
 	records []jobqueue.Record
 	pushed  jobqueue.Pushed
 	rooted  []localMark
+	rooms   []*[]jobqueue.Record // that are lent
+}
+
+// rooms are used again, as they are as large as batches.
+var rooms = sync.Pool{New: func() any { return new([]jobqueue.Record) }}
+
+// room returns room for n records.
+func (p *push) room(n int) []jobqueue.Record {
+	r := rooms.Get().(*[]jobqueue.Record)
+	if cap(*r) < n {
+		*r = make([]jobqueue.Record, n)
+	}
+	p.rooms = append(p.rooms, r)
+	return (*r)[:n]
+}
+
+// leave gives the rooms back.
+func (p *push) leave() {
+	for _, r := range p.rooms {
+		clear(*r)
+		rooms.Put(r)
+	}
 }
 
 // split splits what has gone past some partitions by where it goes next.
@@ -64,58 +88,55 @@ func (p *push) split(from piece) ([]piece, error) {
 		p.pushed = jobqueue.Pushed{}
 		return nil, nil
 	}
-	var pieces []piece
-	at := map[*partition]int{}
+	var counts [MaxPartitions]int
+	owners := make([]uint8, len(from.records))
+	keys := keys{plain: p.key}
+	last := 0
 	for i := range from.records {
-		owner := p.owner(&from.records[i], from.passed)
+		r := &from.records[i]
+		owner := p.f.of(r.Domain).owner(keys.of(r), from.passed)
 		if owner == nil {
 			return nil, p.f.nobody("takes the jobs")
 		}
-		k, known := at[owner]
-		if !known {
-			if len(pieces) == 1 {
-				pieces[0].cut(from, i)
-			}
-			k = len(pieces)
-			at[owner] = k
-			next := from
-			next.partition, next.id = owner, owner.chain(from.id)
-			next.passed.add(owner)
-			if i > 0 {
-				next.places, next.records = nil, nil
-			}
-			pieces = append(pieces, next)
+		last = owner.place
+		owners[i] = uint8(last)
+		counts[last]++
+	}
+	if counts[last] == len(owners) {
+		return p.goPast([]piece{from.to(p.f.parts[last])})
+	}
+	// The records of each stand together.
+	var at [MaxPartitions]int
+	sum := 0
+	for k, n := range counts {
+		at[k] = sum
+		sum += n
+	}
+	places, records := make([]int, len(owners)), p.room(len(owners))
+	for i, k := range owners {
+		n := at[k]
+		at[k]++
+		places[n], records[n] = i, from.records[i]
+		if from.places != nil {
+			places[n] = from.places[i]
 		}
-		if q := &pieces[k]; len(pieces) > 1 {
-			q.add(from, i)
+	}
+	var pieces []piece
+	for k, n := range counts {
+		if n > 0 {
+			q := from.to(p.f.parts[k])
+			q.places, q.records = places[at[k]-n:at[k]], records[at[k]-n:at[k]]
+			pieces = append(pieces, q)
 		}
 	}
 	return p.goPast(pieces)
 }
 
-// cut leaves the first n records of what it was made from.
-func (q *piece) cut(from piece, n int) {
-	q.places, q.records = make([]int, 0, len(from.records)), make([]jobqueue.Record, 0, len(from.records))
-	for i := range n {
-		q.add(from, i)
-	}
-}
-
-// add adds the ith record of what it was made from.
-func (q *piece) add(from piece, i int) {
-	place := i
-	if from.places != nil {
-		place = from.places[i]
-	}
-	q.places, q.records = append(q.places, place), append(q.records, from.records[i])
-}
-
-func (p *push) owner(r *jobqueue.Record, passed set) *partition {
-	key := p.key
-	if r.Digest != (jobqueue.Digest{}) {
-		key = jobKey(r)
-	}
-	return p.f.of(r.Domain).owner(key, passed)
+// to returns all of q as it goes to a partition.
+func (q piece) to(p *partition) piece {
+	q.partition, q.id = p, p.chain(q.id)
+	q.passed.add(p)
+	return q
 }
 
 // goPast splits the pieces again whose partition takes nothing now, or did not when this

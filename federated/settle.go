@@ -107,9 +107,8 @@ func (s *settlement) own(lost []*jobqueue.Claim, outcomes []jobqueue.Outcome) []
 	return lost
 }
 
+// free lets s be used again. What it holds will be written over.
 func (s *settlement) free() {
-	clear(s.claims)
-	clear(s.outcomes)
 	s.partition, s.lost = nil, nil
 	s.claims, s.outcomes, s.places = s.claims[:0], s.outcomes[:0], s.places[:0]
 	settlements.Put(s)
