@@ -3,9 +3,11 @@
 package chaos_test
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wikifarm/jobqueue"
 )
@@ -165,5 +167,32 @@ func TestChecker(t *testing.T) {
 				t.Errorf("found %q, want that it %s", found, c.want)
 			}
 		})
+	}
+}
+
+// A seed stands for one schedule, which has troubles of all kinds, and none near a step of the clock.
+func TestSchedule(t *testing.T) {
+	c := cast{Processes: workerNames, Workers: workerNames, Servers: []string{"postgres0", "redis1"}}
+	all := schedule(7, 10*time.Minute, c)
+	if !reflect.DeepEqual(all, schedule(7, 10*time.Minute, c)) || reflect.DeepEqual(all, schedule(8, 10*time.Minute, c)) {
+		t.Error("a seed does not stand for one schedule")
+	}
+	found := map[string]int{}
+	clock, most := time.Duration(0), time.Duration(0)
+	for i, x := range all {
+		found[string(x.Kind)+" "+x.Toxic.Type]++
+		clock += x.Step
+		most = max(most, clock)
+		for _, y := range all[:i] {
+			if x.Kind == stepTime && y.Kind != stepTime && y.At+y.For+quietTime > x.At || y.Kind == stepTime && x.At < y.At {
+				t.Errorf("%v is too near to %v", y, x)
+			}
+		}
+	}
+	if clock != most {
+		t.Errorf("in the end the clock is at %v, it was at %v", clock, most)
+	}
+	if len(found) != 9 {
+		t.Errorf("there are troubles %v, want all kinds", found)
 	}
 }

@@ -156,7 +156,7 @@ func (w *worker) spec(rnd *rand.Rand, number string) jobqueue.Spec {
 	case 3, 4, 5: // long enough for somebody else to come between
 		j.Takes = time.Duration(rnd.IntN(1000)) * time.Millisecond
 	case 6, 7:
-		j.kind = onceType
+		j.kind, j.Takes = onceType, time.Duration(rnd.IntN(300))*time.Millisecond
 	case 8, 9:
 		s.Delay = time.Duration(rnd.IntN(500)) * time.Millisecond
 	case 10, 11, 12:
