@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,6 +99,45 @@ func TestProbesGrow(t *testing.T) {
 		}
 		if d := next(); d < 20*time.Second {
 			t.Errorf("a partition that was back for a moment is probed after %v, want about 30s", d)
+		}
+	})
+}
+
+// Whoever has claims at a partition finds out within two seconds that it is back, however long it was away.
+func TestProbedForClaims(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, f := fakes(t, 2)
+		claims := c.popAfter(uniques(10))
+		at := slices.IndexFunc(claims, func(c *jobqueue.Claim) bool { return c.ID[:2] == "q1" })
+		f[0].down()
+		beat := func() error {
+			<-time.After(100 * time.Millisecond)
+			_, err := c.b.Extend(t.Context(), time.Hour, claims[at].Token)
+			return err
+		}
+		for range 3000 {
+			c.missing(beat(), "q1")
+		}
+		f[0].up()
+		began := time.Now()
+		for beat() != nil {
+			if time.Since(began) > 2*time.Second {
+				t.Fatal("the partition has been back for two seconds")
+			}
+		}
+		f[0].down()
+		for range 300 {
+			beat()
+		}
+		f[0].up()
+		began = time.Now()
+		for {
+			if _, err := c.b.Settle(t.Context(), done(claims[at])...); err == nil {
+				break
+			}
+			if <-time.After(100 * time.Millisecond); time.Since(began) > 2*time.Second {
+				t.Fatal("the partition has been back for two seconds")
+			}
 		}
 	})
 }

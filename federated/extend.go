@@ -29,6 +29,7 @@ func (b *Backend) Extend(ctx context.Context, ttl time.Duration, tokens ...uuid.
 	shares = slices.DeleteFunc(shares, func(s share) bool { return len(s.places) == 0 })
 	held := make([][]bool, len(b.parts)) // by partition, and by the place in its share
 	missing, err := scatter(shares, func(s share) (err error) {
+		s.hurry()
 		held[s.place], err = b.extend(ctx, s, ttl, tokens)
 		return err
 	})

@@ -34,7 +34,8 @@ type partition struct {
 	away    error         // why it is; nil if it is not
 	since   time.Time     // since when it has been well
 	pause   time.Duration // before the next probe
-	next    time.Time     // when that may be made
+	tried   time.Time     // when the last one failed
+	next    time.Time     // when the next one may be made
 	probe   *probe        // under way
 	calls   []*call       // under way
 	watched bool          // the timer of look is set
@@ -62,6 +63,19 @@ func (p *partition) up() bool {
 		p.try() // Nothing comes of it once the backend is closed.
 	}
 	return p.away == nil
+}
+
+// hurry has the partition, if it is away, probed a second after the last time, however long it has been away: there
+// are claims to be kept, and the first one to find it back is to be who has them.
+func (p *partition) hurry() {
+	if p.well.Load() {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if soon := p.tried.Add(firstPause); p.next.After(soon) {
+		p.next = soon
+	}
 }
 
 // takes reports whether the partition is up and takes jobs, as far as is known.

@@ -128,7 +128,8 @@ func (p *partition) eject(err error) {
 	} else {
 		p.pause = min(2*p.pause, longPause)
 	}
-	p.next = time.Now().Add(p.pause*3/4 + rand.N(p.pause/2))
+	p.tried = time.Now()
+	p.next = p.tried.Add(p.pause*3/4 + rand.N(p.pause/2))
 	first := p.away == nil
 	p.away = err
 	p.well.Store(false)

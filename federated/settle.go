@@ -48,6 +48,7 @@ func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (los
 		s.add(i, o, id)
 	}
 	missing, err := scatter(parts, func(s *settlement) (err error) {
+		s.hurry()
 		s.lost, err = ask(ctx, s.partition, func(ctx context.Context, b jobqueue.Backend) ([]*jobqueue.Claim, error) {
 			return b.Settle(ctx, s.outcomes...)
 		})
