@@ -238,6 +238,13 @@ func (m *removal) run(length time.Duration, asked bool) {
 // kill kills a move after a while, or once it is seen to hold something, and reports whether it did.
 func (m *removal) kill() (held bool) {
 	m.Helper()
+	if m.rnd.IntN(3) == 0 {
+		other, _ := m.copy("--move") // at the same time
+		defer func() {
+			other.Process.Kill()
+			other.Wait()
+		}()
+	}
 	c, out := m.copy("--move")
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
