@@ -15,175 +15,41 @@ import (
 	"github.com/wikifarm/jobqueue"
 )
 
-// holdPrefix is of the keys of the values that say which holds there are.
-const holdPrefix = "hold/"
-
-// A batch is what the first partition says of a hold. It is made of parts, holds of partitions under ids of their own, and is
-// there, as a whole, when its state is held.
-type batch struct {
-	State  holdState
-	Domain string
-	Type   string
-	Label  string
-	Jobs   int
-	Parts  []string // the partitions that have one
-	Layout uint64   // how it is split; 0 for jobs that were taken from one partition
-
-	Stored, Duplicates int // once it was released
-}
-
-type holdState string
-
-const (
-	none    holdState = ""
-	taking  holdState = "taking"  // jobs are being taken out of some partition
-	keeping holdState = "keeping" // jobs from elsewhere are being put into partitions
-	held    holdState = "held"
-	ended   holdState = "ended"
-)
-
-func (r *batch) hold(id uuid.UUID) jobqueue.Hold {
-	return jobqueue.Hold{ID: id, Name: jobqueue.Name{Domain: r.Domain, Type: r.Type}, Label: r.Label, Jobs: r.Jobs}
-}
-
-// A hold is one call about a hold.
-type hold struct {
-	b *Backend
-	jobqueue.Hold
-	batch
-	version int64 // of the batch in the store
-}
-
-func (b *Backend) newHold(h jobqueue.Hold) *hold { return &hold{b: b, Hold: h} }
-
-// read reads what is known of the hold.
-func (h *hold) read(ctx context.Context) error {
-	h.batch, h.version = batch{}, 0
-	all, err := h.b.parts[0].values(ctx, holdPrefix+h.ID.String())
-	if err != nil || len(all) == 0 {
-		return err
-	}
-	h.version = all[0].Version
-	if err := json.Unmarshal(all[0].Data, &h.batch); err != nil {
-		return invalid("hold %s is damaged: %v", h.ID, err)
-	}
-	return nil
-}
-
-// change writes what is known of the hold from now on, unless somebody else has meanwhile; it reports whether it did.
-func (h *hold) change(ctx context.Context, to batch) (bool, error) {
-	v := jobqueue.Value{Key: holdPrefix + h.ID.String(), Version: h.version}
-	if to.State != none {
-		data, err := json.Marshal(to)
-		if err != nil {
-			return false, err
-		}
-		v.Data = data
-	}
-	if to.State == ended {
-		v.TTL = jobqueue.HoldMemory
-	}
-	s, err := h.b.parts[0].set(ctx, v)
-	if err == nil && s.ok {
-		h.batch, h.version = to, s.now.Version
-	}
-	return s.ok, err
-}
-
-// part returns the hold of a partition that is part of h.
-func (h *hold) part(p *partition, layout uint64) jobqueue.Hold {
-	part := h.Hold
-	binary.BigEndian.PutUint64(part.ID[:], binary.BigEndian.Uint64(part.ID[:])^layout)
-	part.ID = p.chain(part.ID)
-	return part
-}
-
-// at calls do for the parts that h has.
-func (h *hold) at(do func(p *partition, part jobqueue.Hold) error) error {
-	for _, name := range h.Parts {
-		p := h.b.byName[name]
-		if p == nil {
-			return invalid("hold %s has jobs in partition %s, which there is not", h.ID, name)
-		}
-		if err := do(p, h.part(p, h.Layout)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// holding asks the backend of a partition as a Holder. Each of its calls may be repeated.
-func holding[T any](ctx context.Context, p *partition, do func(context.Context, jobqueue.Holder) (T, error)) (T, error) {
-	v, err := ask(ctx, p, func(ctx context.Context, b jobqueue.Backend) (v T, err error) {
-		if e, ok := b.(jobqueue.Holder); ok {
-			return do(ctx, e)
-		}
-		return v, fmt.Errorf("%w: it cannot hold jobs", errors.ErrUnsupported)
-	})
-	if err != nil {
-		err = fmt.Errorf("partition %s: %w", p.name, err)
-	}
-	return v, err
-}
-
-// Hold implements [jobqueue.Holder]. The jobs of a hold are from one partition. Only while all partitions answer does it find
-// that there are none.
+// Hold implements [jobqueue.Holder]. Only while all partitions answer does it find that there are none.
 func (b *Backend) Hold(ctx context.Context, asked jobqueue.Hold, most int) ([]jobqueue.Held, error) {
 	if err := asked.Check(); err != nil {
 		return nil, err
 	}
 	h := b.newHold(asked)
-	for {
+	first := false // nobody has taken jobs under this id
+	for h.State != taking {
 		if err := h.read(ctx); err != nil {
 			return nil, err
 		}
-		if h.State == none {
-			if _, err := h.change(ctx, batch{State: taking, Domain: h.Domain, Type: h.Type, Label: asked.Label}); err != nil {
+		switch h.State {
+		case none:
+			var err error
+			if first, err = h.change(ctx, batch{State: taking, Queue: asked.Name, Owner: asked.Label}); err != nil {
 				return nil, err
 			}
-			continue // Somebody else may have been first.
+		case keeping, held, ended:
+			return h.jobs(ctx)
 		}
-		if h.State == taking {
-			break
+	}
+	t := taken{hold: h, most: min(most, jobqueue.MaxPush)}
+	if !first {
+		for _, p := range b.parts {
+			if err := t.again(ctx, p); err != nil {
+				return nil, err
+			}
 		}
-		return h.jobs(ctx)
 	}
 	for _, p := range b.order(h.ID) {
-		jobs, err := holding(ctx, p, func(ctx context.Context, e jobqueue.Holder) ([]jobqueue.Held, error) {
-			return e.Hold(ctx, h.part(p, 0), most)
-		})
-		if err != nil {
-			return nil, err
-		}
-		if len(jobs) > 0 {
-			return h.took(ctx, p, jobs)
-		}
-	}
-	_, err := h.change(ctx, batch{})
-	return nil, err
-}
-
-// took notes that the jobs of the hold were taken from a partition.
-func (h *hold) took(ctx context.Context, p *partition, jobs []jobqueue.Held) ([]jobqueue.Held, error) {
-	to := h.batch
-	to.State, to.Parts, to.Jobs = held, []string{p.name}, len(jobs)
-	ok, err := h.change(ctx, to)
-	if ok || err != nil {
-		return jobs, err
-	}
-	// Another call under this id went on. What it has not noted goes back.
-	if err := h.read(ctx); err != nil {
-		return nil, err
-	}
-	if h.State == held && slices.Contains(h.Parts, p.name) {
-		return h.jobs(ctx)
-	}
-	if h.State != ended || !slices.Contains(h.Parts, p.name) {
-		if _, err := h.release(ctx, p, h.part(p, 0)); err != nil {
+		if err := t.take(ctx, p); err != nil {
 			return nil, err
 		}
 	}
-	return h.jobs(ctx)
+	return t.note(ctx)
 }
 
 // jobs returns the jobs of the hold; none if it is not there.
@@ -208,7 +74,7 @@ func (b *Backend) Keep(ctx context.Context, asked jobqueue.Hold, jobs []jobqueue
 	k := keys{plain: binary.BigEndian.Uint64(h.ID[8:])}
 	s := b.of(h.Domain)
 	shares := shareOut(len(jobs), func(i int) *partition { return s.owner(k.of(&jobs[i].Record), 0) })
-	to := batch{State: keeping, Domain: h.Domain, Type: h.Type, Label: asked.Label, Jobs: len(jobs), Layout: s.layout()}
+	to := batch{State: keeping, Queue: asked.Name, Owner: asked.Label, Count: len(jobs), Layout: s.layout()}
 	for _, s := range shares {
 		to.Parts = append(to.Parts, s.name)
 	}
@@ -260,7 +126,7 @@ func (h *hold) keep(ctx context.Context, s share, jobs []jobqueue.Held) error {
 func (s section) layout() uint64 {
 	var d xxhash.Digest
 	d.Reset()
-	for _, m := range s {
+	for _, m := range s.members {
 		fmt.Fprintf(&d, "%s:%v ", m.name, m.weight)
 	}
 	return d.Sum64() | 1 // not 0
@@ -307,16 +173,8 @@ func (b *Backend) Holds(ctx context.Context) ([]jobqueue.Hold, error) {
 		}
 		h.Hold, h.version = h.batch.hold(id), v.Version
 		if h.State == taking {
-			for _, p := range b.parts {
-				if n := jobs[h.part(p, 0).ID]; n > 0 {
-					to := h.batch
-					to.State, to.Parts, to.Jobs = held, []string{p.name}, n
-					if _, err := h.change(ctx, to); err != nil {
-						return nil, err
-					}
-					h.Hold.Jobs = n
-					break
-				}
+			if err := h.adopt(ctx, jobs); err != nil {
+				return nil, err
 			}
 		}
 		if h.State != held {
@@ -333,6 +191,22 @@ func (b *Backend) Holds(ctx context.Context) ([]jobqueue.Hold, error) {
 	}
 	slices.SortFunc(all, func(x, y jobqueue.Hold) int { return x.Since.Compare(y.Since) })
 	return all, nil
+}
+
+// adopt has a hold be there whose jobs were taken; jobs says how many each part has.
+func (h *hold) adopt(ctx context.Context, jobs map[uuid.UUID]int) error {
+	to := h.batch
+	for _, p := range h.b.parts {
+		if n := jobs[h.part(p, 0).ID]; n > 0 {
+			to.State, to.Parts, to.Count = held, append(to.Parts, p.name), to.Count+n
+		}
+	}
+	if to.State != held {
+		return nil
+	}
+	h.Jobs = to.Count
+	_, err := h.change(ctx, to)
+	return err
 }
 
 // Drop implements [jobqueue.Holder].

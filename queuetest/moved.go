@@ -47,6 +47,9 @@ func testHoldWhole(t *tester) {
 	far.sameHeld(second, want)
 	far.releases(again, 4, 0)
 	c := far.hands(1, 1, 3)
+	if far.loose && c[0].Failures == 0 {
+		c[0], c[1] = c[1], c[0]
+	}
 	if c[0].Failures != 1 || c[0].Expiries != 1 || c[0].LastError != "failed" || !c[0].QueuedAt.Equal(want[0].QueuedAt) ||
 		!c[1].QueuedAt.Equal(want[1].QueuedAt) || !reflect.DeepEqual(c[1].Headers, full.Headers) || c[1].MaxTries != 7 ||
 		!bytes.Equal(c[1].Params, full.Params) || c[1].Root != full.Root {
@@ -158,10 +161,12 @@ func testHoldRoots(t *tester) {
 func testHoldBack(t *tester) {
 	t.stores(unique(job(1), "a"), delayed(job(2), time.Hour), job(3))
 	h := t.newHold()
-	t.holds(h, 2, 1, 3)
+	t.holds(h, 3, 1, 3, 2)
 	t.stores(job(4))
-	t.releases(h, 2, 0)
-	t.drops(t.list(jobqueue.Filter{})[2].ID, unique(job(5), "a"))
+	t.releases(h, 3, 0)
+	waiting := t.list(jobqueue.Filter{})
+	at := slices.IndexFunc(waiting, func(e jobqueue.Entry) bool { return numberOf(e.Params) == 1 })
+	t.drops(waiting[at].ID, unique(job(5), "a"))
 	t.hands(4, 1, 3)
 }
 
