@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -117,5 +118,41 @@ func TestDeadlineExceeded(t *testing.T) {
 		abort := make(chan struct{})
 		time.AfterFunc(5*time.Second, func() { close(abort) })
 		f.counted(f.run(t.Context(), runner.Options{Abort: abort}), runner.Counts{Failed: 1, Abandoned: 1, GivenBack: 1})
+	})
+}
+
+// An uneven store hands out all jobs but the first with little of their lease left, as the parts of one may that is asked
+// again. It does so once.
+type uneven struct {
+	jobqueue.Backend
+	done atomic.Bool
+}
+
+func (u *uneven) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.Want) ([]*jobqueue.Claim, error) {
+	claims, err := u.Backend.Pop(ctx, l, wants...)
+	if len(claims) > 0 && u.done.CompareAndSwap(false, true) {
+		for _, c := range claims[1:] {
+			c.Expires = c.Expires.Add(time.Second - l.TTL)
+		}
+	}
+	return claims, err
+}
+
+// A job of which two thirds of the lease are over is not started before it is extended, whatever the lease of the first one
+// that came with it.
+func TestUneven(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t)
+		f.group = jobqueue.NewGroup("wiki", jobqueue.Routes{Default: &uneven{Backend: f.faults}, Policy: f.reg.Policy})
+		f.add("a", jobqueue.Policy{Lease: 9 * time.Second}, func(ctx context.Context, _ int) error {
+			if left := time.Until(jobqueue.FromContext(ctx).Expires); left < 3*time.Second {
+				t.Errorf("started %v before the end of its lease", left)
+			}
+			return nil
+		})
+		f.push("a", 4)
+		if res := f.run(t.Context(), runner.Options{Workers: 4}); res.Counts.Done != 4 {
+			t.Errorf("counts are %+v, want 4 done", res.Counts)
+		}
 	})
 }

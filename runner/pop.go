@@ -165,10 +165,7 @@ func (f *fetcher) inHand(s *store, p *pop, claims []*jobqueue.Claim) []*job {
 		}
 		h := &hand{beater: b, token: claims[0].Token, jobs: make([]job, n)}
 		h.held.Store(int64(n))
-		at := now
-		if later := claims[0].Expires.Add(-ttl); later.After(now) {
-			at = later // such a token is younger than the call
-		}
+		at := earliest(claims[:n]).Add(-ttl)
 		h.confirmed.Store(&at)
 		typ := f.jobType(s, claims[0].Type)
 		bytes, since := 0, 0
@@ -193,6 +190,17 @@ func (f *fetcher) inHand(s *store, p *pop, claims []*jobqueue.Claim) []*job {
 		claims = claims[n:]
 	}
 	return jobs
+}
+
+// earliest returns when the first of some claims ends. Those of a pop that was repeated may end at different times.
+func earliest(claims []*jobqueue.Claim) time.Time {
+	first := claims[0].Expires
+	for _, c := range claims[1:] {
+		if c.Expires.Before(first) {
+			first = c.Expires
+		}
+	}
+	return first
 }
 
 // refund takes back what was charged for places that have no job.
