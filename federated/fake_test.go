@@ -127,14 +127,18 @@ func (f *fake) Wait(ctx context.Context) ([]jobqueue.Name, error) { return f.sto
 // fakes returns a federation of n fakes, q1 and so on, of equal weights.
 func fakes(t *testing.T, n int) (*client, []*fake) {
 	t.Helper()
-	var parts []federated.Partition
 	var all []*fake
-	for i := range n {
-		f := newFake()
-		all = append(all, f)
+	for range n {
+		all = append(all, newFake())
+	}
+	return &client{t, open(t, partsOf(all), nil)}, all
+}
+
+func partsOf(all []*fake) (parts []federated.Partition) {
+	for i, f := range all {
 		parts = append(parts, federated.Partition{Name: fmt.Sprint("q", i+1), Weight: 1, Backend: f})
 	}
-	return &client{t, open(t, parts, nil)}, all
+	return parts
 }
 
 // A client calls a backend and fails the test with the errors it does not expect.

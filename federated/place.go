@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/google/uuid"
 
 	"github.com/wikifarm/jobqueue"
 )
@@ -60,6 +61,9 @@ type set uint64
 func (s set) has(p *partition) bool { return s>>p.place&1 == 1 }
 
 func (s *set) add(p *partition) { *s |= 1 << p.place }
+
+// plainKey returns the key of the records of a push that have no digest: a hash of its id.
+func plainKey(id uuid.UUID) uint64 { return xxhash.Sum64(id[:]) }
 
 // keys makes the keys of records, which are mostly of one queue.
 type keys struct {

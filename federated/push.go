@@ -2,7 +2,6 @@ package federated
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -38,7 +37,7 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 	if err != nil {
 		return nil, err
 	}
-	p := &push{f: b, id: id, key: binary.BigEndian.Uint64(id[8:]), records: r}
+	p := &push{f: b, id: id, key: plainKey(id), records: r}
 	pieces, err := p.split(piece{id: id, records: r})
 	for err == nil && len(pieces) > 0 {
 		pieces, err = p.send(ctx, pieces)
