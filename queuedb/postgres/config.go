@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -120,6 +121,19 @@ func CheckURL(url string) error {
 	return err
 }
 
+// oneLine makes one line of the error of a connection. The driver writes one for each address and way to
+// connect, with and without TLS, which mostly say the same.
+func oneLine(err error) string {
+	first, rest, _ := strings.Cut(err.Error(), "\n")
+	var reasons []string
+	for line := range strings.Lines(rest) {
+		if line = strings.TrimSpace(line); !slices.Contains(reasons, line) {
+			reasons = append(reasons, line)
+		}
+	}
+	return strings.TrimSpace(first + " " + strings.Join(reasons, "; "))
+}
+
 // dial opens a connection.
 func (c *config) dial(ctx context.Context) (*conn, error) {
 	k := &conn{config: c}
@@ -132,8 +146,7 @@ func (c *config) dial(ctx context.Context) (*conn, error) {
 	var err error
 	if k.Conn, err = pgx.ConnectConfig(ctx, conf); err != nil {
 		if code(err) == "" && ctx.Err() == nil {
-			// The driver writes a line for each address.
-			return nil, fmt.Errorf("%w: %s", jobqueue.ErrUnavailable, strings.Join(strings.Fields(err.Error()), " "))
+			return nil, fmt.Errorf("%w: %s", jobqueue.ErrUnavailable, oneLine(err))
 		}
 		return nil, c.classify(ctx, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -272,6 +273,14 @@ func TestErrors(t *testing.T) {
 		if err := b.Classify(code); !errors.Is(err, want) {
 			t.Errorf("code %s is %v, want %v", code, err, want)
 		}
+	}
+}
+
+// A server that is away is told of once, on one line, with and without TLS though it was tried.
+func TestErrorsAway(t *testing.T) {
+	_, err := postgres.Open(t.Context(), "postgres://ann@127.0.0.1:1/none", nil)
+	if !errors.Is(err, jobqueue.ErrUnavailable) || strings.Count(err.Error(), "refused") != 1 || strings.Contains(err.Error(), "\n") {
+		t.Errorf("Open = %v, want an ErrUnavailable that says once that the connection was refused", err)
 	}
 }
 
