@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/wikifarm/jobqueue/queuedb/postgres/pgtest"
 )
 
 // orderVar has what a process of the suite is to do.
@@ -29,6 +31,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	os.Unsetenv(pgtest.Environment) // A server of others must not be killed.
 	os.Exit(m.Run())
 }
 

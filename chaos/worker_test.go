@@ -155,6 +155,9 @@ func (w *worker) spec(rnd *rand.Rand, number string) jobqueue.Spec {
 		j.Fails = 1 + rnd.IntN(2)
 	case 3, 4, 5: // long enough for somebody else to come between
 		j.Takes = time.Duration(rnd.IntN(1000)) * time.Millisecond
+		if rnd.IntN(16) == 0 { // long enough to be extended many times
+			j.Takes *= 5
+		}
 	case 6, 7:
 		j.kind, j.Takes = onceType, time.Duration(rnd.IntN(300))*time.Millisecond
 	case 8, 9:
