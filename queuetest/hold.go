@@ -23,6 +23,7 @@ var holdRules = []testCase{
 	{"none", "Hold takes none, making no hold, only if there are none", testHoldNone},
 	{"large", "Hold takes fewer jobs than there are where they are large", testHoldLarge},
 	{"what a pop would find", "before Hold comes up short it makes ready what a Pop would; what is claimed stays", testHoldFinds},
+	{"claims that have ended", "before Hold comes up short it makes ready what a Pop would, though the last sweep was less than a second ago", testHoldLapsed},
 	{"repeat", "if the hold exists Hold returns the jobs of that, with what is left of their delays", testHoldRepeat},
 	{"ended", "once a hold has ended nothing is done under its id any more", testHoldEnded},
 	{"never lapses", "a hold does not lapse; one that has ended is remembered for HoldMemory", testHoldMemory},
@@ -239,6 +240,14 @@ func testHoldFinds(t *tester) {
 	t.holds(t.newHold(), 10, 3, 1)
 	t.counts(0, 0, 1, 0)
 	t.settle(done(claims[0]))
+}
+
+func testHoldLapsed(t *tester) {
+	t.stores(jobs(1, 2)...)
+	t.takes(1)
+	t.lapseNow()
+	t.holds(t.newHold(), 10, 2, 1)
+	t.counts(0, 0, 0, 0)
 }
 
 func testHoldRepeat(t *tester) {

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -29,6 +30,38 @@ func TestHoldDamaged(t *testing.T) {
 	}
 	if len(found) != 1 || found[0].State != jobqueue.Abandoned || !strings.Contains(found[0].LastError, "damaged") {
 		t.Errorf("the jobs are %+v, want the damaged one, abandoned, and why", found)
+	}
+}
+
+// Nothing is left of jobs that were held and dropped but that the hold has ended, and in the end not even that.
+func TestHoldLeavesNothing(t *testing.T) {
+	path := newFile(t)
+	b := openFile(t, path, nil)
+	rs := records(3)
+	rs[0].Digest, rs[1].Delay, rs[2].Root.Key = jobqueue.KeyDigest("k"), time.Hour, "page"
+	push(t, b, rs...)
+	h := jobqueue.Hold{ID: uuid.New(), Name: queue, Label: "test"}
+	if held, err := b.Hold(t.Context(), h, 10); err != nil || len(held) != 3 {
+		t.Fatalf("Hold = %v, %v", held, err)
+	}
+	if err := b.Drop(t.Context(), h); err != nil {
+		t.Fatal(err)
+	}
+	db := raw(t, path)
+	for _, table := range []string{"job", "ready", "later", "dedupe", "abandoned", "claim"} {
+		if n := number(t, db, "select count(*) from "+table); n != 0 {
+			t.Errorf("%s has %d rows", table, n)
+		}
+	}
+	if n := number(t, db, "select count(*) from hold where jobs = '' and ended is not null"); n != 1 {
+		t.Errorf("%d holds have ended, want 1", n)
+	}
+	b.Shift(jobqueue.HoldMemory + time.Hour)
+	if _, err := b.Maintain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := number(t, db, "select count(*) from hold"); n != 0 {
+		t.Errorf("%d holds are remembered", n)
 	}
 }
 
