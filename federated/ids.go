@@ -56,31 +56,47 @@ func version8(id uuid.UUID) uuid.UUID {
 	return id
 }
 
-// rename makes the ID of a job in a partition one of the federation, for n jobs with one allocation.
-func (p *partition) rename(n int, id func(int) *string) {
-	size := 0
-	for i := range n {
-		size += len(p.prefix) + len(*id(i))
-	}
-	var all strings.Builder
-	all.Grow(size)
-	for i := range n {
-		all.WriteString(p.prefix)
-		all.WriteString(*id(i))
-	}
-	text := all.String()
-	for i := range n {
-		one := len(p.prefix) + len(*id(i))
-		*id(i), text = text[:one], text[one:]
-	}
-}
-
+// namePushed makes the IDs of jobs in the partition those of the federation, all with one allocation.
 func (p *partition) namePushed(jobs jobqueue.Pushed) {
-	p.rename(len(jobs), func(i int) *string { return &jobs[i].ID })
+	size := 0
+	for i := range jobs {
+		size += len(p.prefix) + len(jobs[i].ID)
+	}
+	all := p.writer(size)
+	for i := range jobs {
+		jobs[i].ID = all.write(jobs[i].ID)
+	}
 }
 
+// nameClaims is namePushed for claims.
 func (p *partition) nameClaims(claims []*jobqueue.Claim) {
-	p.rename(len(claims), func(i int) *string { return &claims[i].ID })
+	size := 0
+	for _, c := range claims {
+		size += len(p.prefix) + len(c.ID)
+	}
+	all := p.writer(size)
+	for _, c := range claims {
+		c.ID = all.write(c.ID)
+	}
+}
+
+// A writer writes IDs behind each other.
+type writer struct {
+	strings.Builder
+	prefix string
+}
+
+func (p *partition) writer(size int) *writer {
+	w := &writer{prefix: p.prefix}
+	w.Grow(size)
+	return w
+}
+
+func (w *writer) write(id string) string {
+	from := w.Len()
+	w.WriteString(w.prefix)
+	w.WriteString(id)
+	return w.String()[from:]
 }
 
 // local returns the partition that an ID names, and the ID there.

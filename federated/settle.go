@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/wikifarm/jobqueue"
@@ -32,7 +33,15 @@ func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (los
 	var s *settlement
 	for i := range outcomes {
 		o := &outcomes[i]
-		p, id, ok := b.local(o.Claim.ID)
+		var p *partition
+		id, ok := "", false
+		if s != nil {
+			p = s.partition
+			id, ok = strings.CutPrefix(o.Claim.ID, p.prefix) // It is that of the one before, as a rule.
+		}
+		if !ok || id == "" {
+			p, id, ok = b.local(o.Claim.ID)
+		}
 		if !ok {
 			lost = append(lost, o.Claim)
 			continue
