@@ -29,7 +29,8 @@ func (e *env) configure() *cobra.Command {
 		Short: "Print every mistake in the farm file, or ok",
 		Long: `Print every mistake in the farm file of --config, each with its line and what would be
 right, and end with status 2; or print ok. Types of the program that no group runs are
-a mistake, too. No backend is opened.`,
+a mistake, too, and so are files with passwords and certificates that cannot be read.
+No backend is opened.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if e.config == "" {
@@ -49,6 +50,9 @@ a mistake, too. No backend is opened.`,
 				return err
 			}
 			if err := farm.AddHandlers(reg); err != nil {
+				return &statusError{exitUsage, err}
+			}
+			if err := farm.CheckFiles(); err != nil {
 				return &statusError{exitUsage, err}
 			}
 			_, err = fmt.Fprintln(c.OutOrStdout(), "ok")
