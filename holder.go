@@ -31,8 +31,8 @@ const HoldMemory = 28 * 24 * time.Hour
 //
 // A job in a hold does not wait: an equal one may be pushed to either backend meanwhile. Root marks stay where they are.
 //
-// The work of a call grows with the jobs of the hold that it is about; that of Holds with the holds. A store that is full refuses Keep and
-// Release with an [ErrUnavailable].
+// The work of a call grows with the jobs of the hold that it is about; that of Holds with the holds. A store that is
+// full refuses Keep and Release with an [ErrUnavailable].
 type Holder interface {
 	// Hold takes up to max, and at most MaxPush, of the ready and delayed jobs of the queue out of it, and makes a hold of
 	// them: the ready ones first, in their order, then the delayed ones, the next to be ready first. It takes fewer than
@@ -56,9 +56,9 @@ type Holder interface {
 	Drop(ctx context.Context, h Hold) error
 
 	// Release ends a hold and puts its jobs into the queue as a Push would, under new ids: one with a digest that waits
-	// there already is dropped as a duplicate, the waiting job taking over, and root marks move. QueuedAt, Failures, Expiries and LastError stay
-	// as they are. It returns how many were stored and how many dropped; of a hold that it
-	// has released what it returned then.
+	// there already is dropped as a duplicate, the waiting job taking over, and root marks move. QueuedAt, Failures, Expiries
+	// and LastError stay as they are. It returns how many were stored and how many dropped; of a hold that it has
+	// released what it returned then.
 	Release(ctx context.Context, h Hold) (stored, duplicates int, err error)
 }
 
@@ -93,7 +93,8 @@ func (h Hold) Check(held ...Held) error {
 	return nil
 }
 
-// A Held is a job in a hold. Delay is what is left of the time that it waits, and Digest is zero if it has given that up.
+// A Held is a job in a hold. Delay is what is left of the time that it waits, instead of which Keep also takes ReleaseAt; Digest
+// is zero if it has given that up.
 type Held struct {
 	Record
 	QueuedAt  time.Time
