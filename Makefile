@@ -1,4 +1,4 @@
-.PHONY: demo server test check chaos bench fuzz soak build
+.PHONY: demo server test check chaos bench benchmarks fuzz soak build
 
 # The main job on real input: a farm made of the Go source tree, in ./demo.
 demo:
@@ -21,7 +21,8 @@ check: test chaos
 	go vet ./...
 	go tool -modfile=tools/go.mod staticcheck ./...
 	go mod tidy -diff
-	cd chaos && go vet ./... && go tool -modfile=../tools/go.mod staticcheck ./... && go mod tidy -diff
+	for m in chaos bench bench/sample bench/riversqlite; do \
+		(cd $$m && go vet ./... && go tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./... && go mod tidy -diff) || exit 1; done
 
 # For so long servers, runners and what is between them fail at random while jobs are pushed and run, on every backend
 # at once or on BACKEND alone. SEED is of what goes wrong; a failure prints it.
@@ -32,7 +33,15 @@ SEED = 0
 chaos: server
 	cd chaos && go test -count=1 -parallel 8 -timeout 2h . -backend '$(BACKEND)' -time $(TIME) -seed $(SEED)
 
+# This framework beside River, asynq and backlite, on the same servers, in ten minutes; ARGS=--quick in one.
+ARGS =
+
 bench: server
+	cd bench && go build -o ../bin/bench . && cd riversqlite && go build -o ../../bin/bench-riversqlite .
+	bin/bench $(ARGS)
+
+# The benchmarks of the packages.
+benchmarks: server
 	go test -run '^$$' -bench . -timeout 1h ./...
 
 # Real processes against one store, for a minute, with limits on how long anyone may wait.

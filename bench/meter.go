@@ -40,6 +40,6 @@ func meterOf(ctx context.Context, t sample.Task) (meter, func(), error) {
 				return strconv.ParseFloat(strings.TrimSpace(n), 64)
 			}
 		}
-		return 0, fmt.Errorf("Redis does not say how often it has read from its clients")
+		return 0, fmt.Errorf("the server does not say how often it has read from its clients")
 	}, func() { c.Close() }, nil
 }
