@@ -213,7 +213,7 @@ func (b *Backend) Drop(ctx context.Context, h jobqueue.Hold) error {
 func (b *Backend) Release(ctx context.Context, h jobqueue.Hold) (stored, duplicates int, err error) {
 	var queues found
 	err = b.write(ctx, func(t tx) error {
-		stored, duplicates = 0, 0
+		stored, duplicates, queues = 0, 0, nil // An earlier transaction may have been undone.
 		old, err := t.findHold(h.ID)
 		if err != nil || old == nil {
 			return err

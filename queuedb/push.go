@@ -51,6 +51,7 @@ func headersOf(records []jobqueue.Record) ([]string, error) {
 func (b *Backend) pushAll(ctx context.Context, calls ...*pushCall) error {
 	var queues found
 	err := b.write(ctx, func(t tx) error {
+		queues = nil // Those of a transaction that was undone may be too.
 		fresh, err := t.findAnswers(calls)
 		if err != nil || len(fresh) == 0 {
 			return err
