@@ -91,9 +91,18 @@ func (p *push) split(from piece) ([]piece, error) {
 	owners := make([]uint8, len(from.records))
 	keys := keys{plain: p.key}
 	last := 0
+	var plain *partition // who gets the records of a section that have no digest
+	var of *section
 	for i := range from.records {
 		r := &from.records[i]
-		owner := p.f.of(r.Domain).owner(keys.of(r), from.passed)
+		s := p.f.of(r.Domain)
+		owner := plain
+		if owner == nil || s != of || r.Digest != (jobqueue.Digest{}) {
+			owner = s.owner(keys.of(r), from.passed)
+		}
+		if r.Digest == (jobqueue.Digest{}) {
+			plain, of = owner, s
+		}
 		if owner == nil {
 			return nil, p.f.nobody("takes the jobs")
 		}

@@ -95,7 +95,10 @@ func (s *settlement) add(place int, o *jobqueue.Outcome, id string) {
 	n := len(s.claims)
 	s.claims = s.claims[:n+1]
 	c := &s.claims[n]
-	c.Name, c.ID, c.Token = o.Claim.Name, id, o.Claim.Token
+	c.ID, c.Token = id, o.Claim.Token
+	if c.Name != o.Claim.Name { // It mostly is, from the last time.
+		c.Name = o.Claim.Name
+	}
 	s.outcomes = append(s.outcomes, *o)
 	s.outcomes[n].Claim = c
 	s.places = append(s.places, place)
