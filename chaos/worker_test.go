@@ -150,6 +150,9 @@ func (w *worker) relax(ctx context.Context, g *jobqueue.Group) {
 func (w *worker) spec(rnd *rand.Rand, number string) jobqueue.Spec {
 	j := &work{Number: number, kind: "work", Takes: time.Duration(rnd.IntN(8)) * time.Millisecond}
 	s := jobqueue.Spec{Job: j, Domain: fmt.Sprint("wiki", rnd.IntN(3))}
+	if rnd.IntN(100) == 0 {
+		s.Domain = "new-" + number
+	}
 	switch rnd.IntN(20) {
 	case 0, 1, 2:
 		j.Fails = 1 + rnd.IntN(2)
