@@ -48,7 +48,7 @@ type load struct {
 }
 
 const (
-	rounds  = 5 // how often a worker pushes, pops and settles in one turn
+	rounds  = 5  // how often a worker pushes, pops and settles in one turn
 	backlog = 10 // how many batches each worker has pushed before
 )
 

@@ -7,6 +7,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -173,6 +175,35 @@ func TestPopShares(t *testing.T) {
 			t.Errorf("%d jobs of %d come from %s, want about %.0f", at[name], all, name, want)
 		}
 	}
+}
+
+// What a dead runner holds at a partition that Pops nearly never ask is found as soon as anywhere.
+func TestSweptWhileIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		idle := queuememory.New()
+		c := &client{t, open(t, []federated.Partition{
+			{Name: "idle", Weight: 1e-9, Backend: idle}, {Name: "busy", Weight: 1, Backend: queuememory.New()},
+		}, nil)}
+		pushed, err := idle.Push(t.Context(), uuid.New(), []jobqueue.Record{record(0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.push(uniques(100)...)
+		l := lease()
+		l.TTL = 3 * time.Second
+		claims, err := c.b.Pop(t.Context(), l, jobqueue.Want{Name: name, ID: "idle:" + pushed[0].ID})
+		if err != nil || len(claims) != 1 {
+			t.Fatalf("Pop = %d claims, %v", len(claims), err)
+		}
+		for range 4 {
+			<-time.After(1100 * time.Millisecond)
+			c.pop(1)
+		}
+		counts, err := idle.Counts(t.Context(), name)
+		if err != nil || counts[0].Ready != 1 {
+			t.Errorf("Counts = %+v, %v, want the job ready again", counts, err)
+		}
+	})
 }
 
 // next is the number of the next job of uniquesFrom.
