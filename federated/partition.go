@@ -26,6 +26,7 @@ type partition struct {
 	opens  func(context.Context) (jobqueue.Backend, io.Closer, error)
 
 	well  atomic.Bool  // not away; read without the lock
+	busy  atomic.Int32 // calls under way; read without the lock
 	swept atomic.Int64 // when this process has surely had it swept, in nanoseconds by Backend.now
 
 	mu      sync.Mutex
@@ -160,6 +161,7 @@ func (p *partition) begin(ctx context.Context) (context.Context, *call, error) {
 	}
 	c.place = len(p.calls)
 	p.calls = append(p.calls, c)
+	p.busy.Add(1)
 	if !p.watched {
 		p.watched = true
 		time.AfterFunc(slowTime, p.look)
@@ -172,6 +174,7 @@ func (p *partition) done(c *call) {
 	c.cancel(nil)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.busy.Add(-1)
 	last := len(p.calls) - 1
 	p.calls[c.place] = p.calls[last]
 	p.calls[c.place].place = c.place

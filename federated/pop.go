@@ -1,6 +1,7 @@
 package federated
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -18,10 +19,10 @@ const sweepTime = time.Second
 // A popped is which partitions a Pop has got claims from, and which may have made some.
 type popped struct{ sure, perhaps set }
 
-// Pop implements [jobqueue.Backend]. It asks the partitions one after the other, beginning with one by weight, until it
+// Pop implements [jobqueue.Backend]. It asks the partitions one after the other, beginning where least is under way, and by weight, until it
 // has what it wants; that there is nothing is the answer of those that are not away.
 //
-// A repeat in this process asks those that had claims for it; one in another process asks all, in the same order.
+// A repeat in this process asks those that had claims for it; one in another process asks all.
 func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.Want) ([]*jobqueue.Claim, error) {
 	if err := l.Check(); err != nil {
 		return nil, err
@@ -106,23 +107,28 @@ func (p *pop) ask(ctx context.Context, part *partition, wants []jobqueue.Want) {
 	}
 }
 
-// order returns the partitions, each before another as often as its weight says. It depends on the token alone.
+// A rank says how early a partition is asked.
+type rank struct {
+	*partition
+	busy  float64 // calls of this process that are under way there, by weight
+	score float64
+}
+
+// order returns the partitions, those first where least is under way; of these each is before another as often as its
+// weight says.
 func (b *Backend) order(token uuid.UUID) []*partition {
 	key := binary.BigEndian.Uint64(token[8:]) ^ binary.BigEndian.Uint64(token[:8])
-	scores := make([]float64, len(b.parts))
+	ranks := make([]rank, len(b.parts))
 	for i, p := range b.parts {
-		scores[i] = score(key, p.seed, p.weight)
+		ranks[i] = rank{p, float64(p.busy.Load()) / p.weight, score(key, p.seed, p.weight)}
 	}
-	order := slices.Clone(b.parts)
-	slices.SortFunc(order, func(x, y *partition) int {
-		switch {
-		case scores[x.place] > scores[y.place]:
-			return -1
-		case scores[x.place] < scores[y.place]:
-			return 1
-		}
-		return x.place - y.place
+	slices.SortFunc(ranks, func(x, y rank) int {
+		return cmp.Or(cmp.Compare(x.busy, y.busy), cmp.Compare(y.score, x.score), x.place-y.place)
 	})
+	order := make([]*partition, len(ranks))
+	for i := range ranks {
+		order[i] = ranks[i].partition
+	}
 	return order
 }
 
