@@ -113,6 +113,7 @@ func (g *Group) List(ctx context.Context, f Filter) iter.Seq2[Entry, error] {
 			yield(Entry{}, &Error{Op: "list", Err: err})
 			return
 		}
+		limited := f.Limit > 0
 		for _, b := range backends {
 			for e, err := range b.List(ctx, f) {
 				if err != nil {
@@ -121,11 +122,12 @@ func (g *Group) List(ctx context.Context, f Filter) iter.Seq2[Entry, error] {
 				if !yield(e, err) || err != nil {
 					return
 				}
-				if f.Limit > 0 {
-					if f.Limit--; f.Limit == 0 {
-						return
-					}
+				if limited {
+					f.Limit-- // The backend ends by itself, and may have to say then what it has left out.
 				}
+			}
+			if limited && f.Limit <= 0 {
+				return
 			}
 		}
 	}

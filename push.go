@@ -69,7 +69,7 @@ func (g *Group) sameRoots(ctx context.Context, b Backend, records []Record, piec
 	}
 	if len(marks) > 0 {
 		times, err := b.MarkRoots(ctx, marks...)
-		if err != nil {
+		if _, part := errors.AsType[*PartError](err); err != nil && !part {
 			return &Error{Op: "push", Queue: marks[0].Name, Err: fmt.Errorf("read root marks: %w", err)}
 		}
 		for k := range marks {

@@ -49,21 +49,29 @@ database for over a minute, so that nothing is cleaned up there, is named.`,
 			return err
 		}
 		missing := err // to be told behind what there is
+		// The counts are shown though something besides them cannot be asked.
+		known := func(err error) bool {
+			away := errors.Is(err, jobqueue.ErrUnavailable)
+			if away && missing == nil {
+				missing = err
+			}
+			return err == nil || away
+		}
 		pauses, err := s.Pauses(ctx)
-		if err != nil {
+		if !known(err) {
 			return err
 		}
 		pauses = slices.DeleteFunc(pauses, func(p jobqueue.Pause) bool { return !touches(p, f) })
 		faults, err := s.faults(ctx, f)
-		if err != nil {
+		if !known(err) {
 			return err
 		}
 		holders, err := s.holders(ctx)
-		if err != nil {
+		if !known(err) {
 			return err
 		}
 		held, err := s.held(ctx, f)
-		if err != nil {
+		if !known(err) {
 			return err
 		}
 		for i := range rows {

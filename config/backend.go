@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -19,6 +21,7 @@ import (
 	"github.com/wikifarm/jobqueue/queuedb/postgres"
 	"github.com/wikifarm/jobqueue/queuedb/sqlite"
 	"github.com/wikifarm/jobqueue/queuememory"
+	"github.com/wikifarm/jobqueue/queueredis"
 )
 
 // A backend is one entry of backends.
@@ -111,11 +114,27 @@ func (f *Farm) readBackend(r *reader, name string, at, n ast.Node) {
 	}
 	b := r.backend(at, n, what, kinds)
 	for other, o := range f.backends {
-		if b.path.text != "" && o.path.text == b.path.text {
+		switch {
+		case b.path.text != "" && o.path.text == b.path.text:
 			r.fail(n, "%s.path is that of backends.%s already", what, jobqueue.EscapeName(other))
+		case b.store() != "" && b.store() == o.store():
+			r.fail(n, "%s is the same store as backends.%s; give it another server, %s", what, jobqueue.EscapeName(other),
+				map[string]string{"redis": "database or prefix", "postgres": "database or schema"}[b.kind])
 		}
 	}
 	f.backends[name] = b
+}
+
+// store identifies where a server keeps the jobs of b, as far as that can be told without asking it.
+func (b backend) store() string {
+	switch b.kind {
+	case "postgres":
+		return strings.Join([]string{b.kind, b.url.text, cmp.Or(b.schema, postgres.DefaultSchema)}, " ")
+	case "redis":
+		return strings.Join([]string{b.kind, b.url.text, strings.Join(b.redis.addrs, ","), b.redis.master, strconv.Itoa(b.redis.db),
+			cmp.Or(b.redis.prefix, queueredis.DefaultPrefix)}, " ")
+	}
+	return ""
 }
 
 // backend reads a mapping with a kind, one of some, and the keys of that.

@@ -72,6 +72,8 @@ func TestMistakes(t *testing.T) {
 		{"backends: {m: {kind: memory, path: a}}", "farm.yaml:1: backends.m: kind memory takes no path"},
 		{"backends: {m: {kind: sqlite, path: a, wal: no}}", `farm.yaml:1: unknown key "wal" of backends.m, the keys are addrs, backend, compress, connections, db, kind, master, partitions, passwordFile, path, prefix, schema, sections, sentinelPasswordFile, sentinelUser, shards, tls, url, user`},
 		{"backends: {m: {kind: sqlite, path: a}, n: {kind: sqlite, path: ./a}}\ndefault: {backend: m}", "farm.yaml:1: backends.n.path is that of backends.m already"},
+		{"backends: {m: {kind: redis, url: 'redis://h'}, n: {kind: redis, url: 'redis://h', prefix: jobqueue}}\ndefault: {backend: m}", "farm.yaml:1: backends.n is the same store as backends.m; give it another server, database or prefix"},
+		{"backends: {m: {kind: postgres, url: 'postgres://h/d'}, n: {kind: postgres, url: 'postgres://h/d'}}\ndefault: {backend: m}", "farm.yaml:1: backends.n is the same store as backends.m; give it another server, database or schema"},
 		{"backends: {m: {kind: postgres}}", "farm.yaml:1: backends.m.url is missing, such as postgres://user@host/database"},
 		{"backends: {m: {kind: postgres, url: 'postgres://a/b', path: c}}", "farm.yaml:1: backends.m: kind postgres takes no path"},
 		{"backends: {m: {kind: sqlite, path: a, schema: c}}", "farm.yaml:1: backends.m: kind sqlite takes no schema"},

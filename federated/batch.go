@@ -24,6 +24,7 @@ type batch struct {
 	Count  int      // of jobs
 	Parts  []string // the partitions that have one
 	Layout uint64   // how it was split; 0 for jobs that were taken where they were
+	Nonce  uint64   // of the attempt to split it so, on which the ids of the parts depend
 
 	Stored, Duplicates int // once it was released
 }
@@ -87,9 +88,9 @@ func (h *hold) change(ctx context.Context, to batch) (bool, error) {
 }
 
 // part returns the hold of a partition that is part of h.
-func (h *hold) part(p *partition, layout uint64) jobqueue.Hold {
+func (h *hold) part(p *partition, nonce uint64) jobqueue.Hold {
 	part := h.Hold
-	binary.BigEndian.PutUint64(part.ID[:], binary.BigEndian.Uint64(part.ID[:])^layout)
+	binary.BigEndian.PutUint64(part.ID[:], binary.BigEndian.Uint64(part.ID[:])^nonce)
 	part.ID = p.chain(part.ID)
 	return part
 }
@@ -101,7 +102,7 @@ func (h *hold) at(do func(p *partition, part jobqueue.Hold) error) error {
 		if p == nil {
 			return invalid("hold %s has jobs in partition %s, which there is not", h.ID, name)
 		}
-		if err := do(p, h.part(p, h.Layout)); err != nil {
+		if err := do(p, h.part(p, h.Nonce)); err != nil {
 			return err
 		}
 	}

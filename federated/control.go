@@ -17,6 +17,9 @@ import (
 
 // Values are kept by the first partition. Those without an end are copied to the others.
 
+// copyPrefix is what the keys of copies begin with: a partition has values of its own, which are none of the federation's.
+const copyPrefix = "federated/"
+
 // aCopy is the version of a value that is a copy, which no value has.
 const aCopy = math.MaxInt64
 
@@ -107,12 +110,13 @@ func (p *partition) values(ctx context.Context, prefix string) ([]jobqueue.Value
 func (b *Backend) copies(ctx context.Context, prefix string, away error) ([]jobqueue.Value, error) {
 	all, known := b.known.get(prefix)
 	for _, p := range b.parts[1:] {
-		found, err := p.values(ctx, prefix)
+		found, err := p.values(ctx, copyPrefix+prefix)
 		if err != nil {
 			continue
 		}
 		known = true
 		for _, v := range found {
+			v.Key = strings.TrimPrefix(v.Key, copyPrefix)
 			if v.TTL == 0 && !slices.ContainsFunc(all, func(has jobqueue.Value) bool { return has.Key == v.Key }) {
 				v.Version = aCopy
 				all = append(all, v)
@@ -147,7 +151,7 @@ func (b *Backend) SetValue(ctx context.Context, v jobqueue.Value) (jobqueue.Valu
 	s, err := b.parts[0].set(ctx, v)
 	if err == nil && s.ok && v.TTL == 0 {
 		b.known.drop(v.Key)
-		v.Version = jobqueue.AnyVersion
+		v.Key, v.Version = copyPrefix+v.Key, jobqueue.AnyVersion
 		each(b.parts[1:], func(_ int, p *partition) { p.set(ctx, v) })
 	}
 	return s.now, s.ok, err
@@ -167,7 +171,7 @@ func (b *Backend) refresh(ctx context.Context, p *partition) {
 	if err != nil {
 		return
 	}
-	have, err := c.Values(ctx, "")
+	have, err := c.Values(ctx, copyPrefix)
 	if err != nil {
 		return
 	}
@@ -178,13 +182,19 @@ func (b *Backend) refresh(ctx context.Context, p *partition) {
 		}
 	}
 	for _, v := range want {
-		data, there := stale[v.Key]
-		delete(stale, v.Key)
+		key := copyPrefix + v.Key
+		data, there := stale[key]
+		delete(stale, key)
 		if v.TTL == 0 && !(there && bytes.Equal(data, v.Data)) {
-			c.SetValue(ctx, jobqueue.Value{Key: v.Key, Data: v.Data, Version: jobqueue.AnyVersion})
+			c.SetValue(ctx, jobqueue.Value{Key: key, Data: v.Data, Version: jobqueue.AnyVersion})
 		}
 	}
 	for key := range stale {
+		// It may have been set since the others were read.
+		now, err := b.parts[0].values(ctx, strings.TrimPrefix(key, copyPrefix))
+		if err != nil || slices.ContainsFunc(now, func(v jobqueue.Value) bool { return copyPrefix+v.Key == key }) {
+			continue
+		}
 		c.SetValue(ctx, jobqueue.Value{Key: key, Version: jobqueue.AnyVersion})
 	}
 }

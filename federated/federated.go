@@ -72,8 +72,10 @@ type Backend struct {
 	sections map[string]*section // by domain
 	log      *slog.Logger
 
-	passed memory[struct{}] // pushes that went past their owner
-	pops   memory[popped]   // what recent tokens are of
+	passed memory[struct{}]                    // pushes that went past their owner
+	pops   memory[popped]                      // what recent tokens are of
+	times  memory[map[jobqueue.Mark]time.Time] // of new roots, by push
+	moved  memory[time.Time]                   // marks that their owners may not have, by rootID
 	known  values
 
 	made   time.Time
@@ -107,6 +109,8 @@ func New(ctx context.Context, partitions []Partition, o *Options) (*Backend, err
 		log:    o.Logger,
 		passed: memory[struct{}]{most: rememberedPushes, life: jobqueue.PushMemory},
 		pops:   memory[popped]{most: rememberedPops, life: jobqueue.TokenMemory},
+		times:  memory[map[jobqueue.Mark]time.Time]{most: rememberedPops, life: jobqueue.PushMemory},
+		moved:  memory[time.Time]{most: rememberedPushes, life: jobqueue.PushMemory},
 		back:   make(chan struct{}),
 		made:   time.Now(),
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -31,6 +32,13 @@ func (b *Backend) Hold(ctx context.Context, asked jobqueue.Hold, most int) ([]jo
 			var err error
 			if first, err = h.change(ctx, batch{State: taking, Queue: asked.Name, Owner: asked.Label}); err != nil {
 				return nil, err
+			}
+		case taking:
+			// Another call under this id may be at it; it must not take the hold for its own alone.
+			if ok, err := h.change(ctx, h.batch); err != nil {
+				return nil, err
+			} else if !ok {
+				h.State = none
 			}
 		case keeping, held, ended:
 			return h.jobs(ctx)
@@ -86,12 +94,17 @@ func (b *Backend) Keep(ctx context.Context, asked jobqueue.Hold, jobs []jobqueue
 		case h.State == held || h.State == ended || h.State == taking:
 			return nil
 		case h.State == keeping && h.Layout != to.Layout:
-			// The weights were others when somebody began to keep it.
-			if err := h.drop(ctx); err != nil {
+			// The weights were others when somebody began to keep it. What he has kept is nothing from now on.
+			before := *h
+			to.Nonce = rand.Uint64()
+			if ok, err := h.change(ctx, to); err != nil {
 				return err
+			} else if ok {
+				before.drop(ctx)
 			}
-			fallthrough
+			continue
 		case h.State == none:
+			to.Nonce = rand.Uint64()
 			if _, err := h.change(ctx, to); err != nil {
 				return err
 			}
@@ -102,9 +115,9 @@ func (b *Backend) Keep(ctx context.Context, asked jobqueue.Hold, jobs []jobqueue
 				return err
 			}
 		}
-		to := to
-		to.State = held
-		if ok, err := h.change(ctx, to); ok || err != nil {
+		whole := h.batch
+		whole.State = held
+		if ok, err := h.change(ctx, whole); ok || err != nil {
 			return err
 		}
 	}
@@ -117,7 +130,7 @@ func (h *hold) keep(ctx context.Context, s share, jobs []jobqueue.Held) error {
 		mine[k] = jobs[i]
 	}
 	_, err := holding(ctx, s.partition, func(ctx context.Context, e jobqueue.Holder) (struct{}, error) {
-		return struct{}{}, e.Keep(ctx, h.part(s.partition, h.Layout), mine)
+		return struct{}{}, e.Keep(ctx, h.part(s.partition, h.Nonce), mine)
 	})
 	return err
 }
@@ -177,15 +190,25 @@ func (b *Backend) Holds(ctx context.Context) ([]jobqueue.Hold, error) {
 				return nil, err
 			}
 		}
+		if err := h.giveBack(ctx, jobs); err != nil {
+			return nil, err
+		}
 		if h.State != held {
 			continue
 		}
+		// Parts may have been released already.
+		h.Jobs = 0
 		for _, name := range h.Parts {
 			if p := b.byName[name]; p != nil {
-				if at := since[h.part(p, h.Layout).ID]; !at.IsZero() && (h.Since.IsZero() || at.Before(h.Since)) {
+				id := h.part(p, h.Nonce).ID
+				h.Jobs += jobs[id]
+				if at := since[id]; !at.IsZero() && (h.Since.IsZero() || at.Before(h.Since)) {
 					h.Since = at
 				}
 			}
+		}
+		if h.Since.IsZero() {
+			h.Since = time.Now().Add(-v.Age)
 		}
 		all = append(all, h.Hold)
 	}
@@ -207,6 +230,21 @@ func (h *hold) adopt(ctx context.Context, jobs map[uuid.UUID]int) error {
 	h.Jobs = to.Count
 	_, err := h.change(ctx, to)
 	return err
+}
+
+// giveBack releases what was taken for a hold besides what it was said to have.
+func (h *hold) giveBack(ctx context.Context, jobs map[uuid.UUID]int) error {
+	if h.Layout != 0 || h.State != held && h.State != ended {
+		return nil
+	}
+	for _, p := range h.b.parts {
+		if part := h.part(p, 0); jobs[part.ID] > 0 && !slices.Contains(h.Parts, p.name) {
+			if _, err := h.release(ctx, p, part); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Drop implements [jobqueue.Holder].

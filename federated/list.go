@@ -64,7 +64,7 @@ func (b *Backend) List(ctx context.Context, f jobqueue.Filter) iter.Seq2[jobqueu
 		for _, p := range parts {
 			if f.Limit > 0 {
 				if p.Limit = left; left <= 0 {
-					return
+					break
 				}
 			}
 			more, err := p.list(ctx, yield)

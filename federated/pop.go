@@ -41,6 +41,17 @@ func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.W
 			p.ask(ctx, part, wants)
 		}
 	}
+	if repeated && p.silent && len(p.wishes.claims()) == 0 {
+		// What it had is out of reach for now; it waits for the end of its lease, others need not.
+		for _, part := range b.order(l.Token) {
+			if ctx.Err() == nil && !before.sure.has(part) && !before.perhaps.has(part) && !p.wishes.met() {
+				if wants := p.wishes.of(part, false); len(wants) > 0 {
+					p.ask(ctx, part, wants)
+				}
+			}
+		}
+		p.sure, p.perhaps = p.sure|before.sure, p.perhaps|before.perhaps
+	}
 	if p.sure|p.perhaps != 0 {
 		b.pops.put(l.Token, p.popped)
 	}

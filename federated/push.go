@@ -33,7 +33,7 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, context.Cause(ctx))
 	}
-	r, err := b.fillRoots(ctx, records)
+	r, err := b.fillRoots(ctx, id, records)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,9 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 	if err != nil {
 		return nil, err // Somebody may still read the records.
 	}
-	p.leave()
+	if !p.failed {
+		p.leave()
+	}
 	return p.pushed, b.moveRoots(ctx, p.rooted)
 }
 
@@ -58,6 +60,7 @@ type push struct {
 	pushed  jobqueue.Pushed
 	rooted  []localMark
 	rooms   []*[]jobqueue.Record // that are lent
+	failed  bool                 // a partition has, and may still read the records
 }
 
 // rooms are used again, as they are as large as batches.
@@ -178,6 +181,7 @@ func (p *push) send(ctx context.Context, pieces []piece) (left []piece, err erro
 		})
 	})
 	for i, q := range pieces {
+		p.failed = p.failed || errs[i] != nil
 		switch err := errs[i]; {
 		case err == nil && len(answers[i]) == len(q.records):
 			p.have(q, answers[i])

@@ -2,10 +2,13 @@ package federated
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/wikifarm/jobqueue"
 )
@@ -34,7 +37,23 @@ func (b *Backend) MarkRoots(ctx context.Context, marks ...jobqueue.Mark) ([]time
 		}
 		return err
 	})
+	for i, m := range marks {
+		if at, known := b.moved.get(rootID(m.Name, m.Key)); known && !times[i].After(at) && !(m.Next && times[i].IsZero()) {
+			if times[i] = at; m.Next {
+				times[i] = at.Add(time.Microsecond)
+			}
+		}
+	}
 	return times, err
+}
+
+// rootID identifies a mark.
+func rootID(n jobqueue.Name, key string) (id uuid.UUID) {
+	d := keyOf(n, "\x00m")
+	d.WriteString(key)
+	binary.BigEndian.PutUint64(id[:8], d.Sum64())
+	binary.BigEndian.PutUint64(id[8:], rootKey(n, key))
+	return id
 }
 
 func (p *partition) marks(ctx context.Context, marks []jobqueue.Mark) ([]time.Time, error) {
@@ -50,23 +69,32 @@ func (p *partition) marks(ctx context.Context, marks []jobqueue.Mark) ([]time.Ti
 // fillRoots returns the records with the times of new roots, as their owners say. While an owner is
 // away nobody knows which time would be newer than all before, so the job is left without
 // a root, which nothing supersedes.
-func (b *Backend) fillRoots(ctx context.Context, records []jobqueue.Record) ([]jobqueue.Record, error) {
+// A repeat of the push has the same times.
+func (b *Backend) fillRoots(ctx context.Context, id uuid.UUID, records []jobqueue.Record) ([]jobqueue.Record, error) {
 	isNew := func(r jobqueue.Record) bool { return r.Root.Key != "" && r.Root.Time.IsZero() }
 	if !slices.ContainsFunc(records, isNew) {
 		return records, nil
 	}
-	index := map[jobqueue.Mark]int{}
+	seen := map[jobqueue.Mark]bool{}
 	var marks []jobqueue.Mark
 	for _, r := range records {
 		m := jobqueue.Mark{Name: r.Name, Key: r.Root.Key, Next: true}
-		if _, known := index[m]; isNew(r) && !known {
-			index[m] = len(marks)
+		if isNew(r) && !seen[m] {
+			seen[m] = true
 			marks = append(marks, m)
 		}
 	}
-	times, err := b.MarkRoots(ctx, marks...)
-	if _, part := errors.AsType[*jobqueue.PartError](err); err != nil && (!part || ctx.Err() != nil) {
-		return nil, err
+	filled, before := b.times.get(id)
+	if !before {
+		times, err := b.MarkRoots(ctx, marks...)
+		if _, part := errors.AsType[*jobqueue.PartError](err); err != nil && (!part || ctx.Err() != nil) {
+			return nil, err
+		}
+		filled = map[jobqueue.Mark]time.Time{}
+		for i, m := range marks {
+			filled[m] = times[i]
+		}
+		b.times.put(id, filled)
 	}
 	records = slices.Clone(records)
 	for i := range records {
@@ -74,7 +102,7 @@ func (b *Backend) fillRoots(ctx context.Context, records []jobqueue.Record) ([]j
 		if !isNew(*r) {
 			continue
 		}
-		r.Root.Time = times[index[jobqueue.Mark{Name: r.Name, Key: r.Root.Key, Next: true}]]
+		r.Root.Time = filled[jobqueue.Mark{Name: r.Name, Key: r.Root.Key, Next: true}]
 		if r.Root.Time.IsZero() {
 			r.Root = jobqueue.Root{}
 		}
@@ -127,7 +155,15 @@ func (b *Backend) moveRoots(ctx context.Context, all []localMark) error {
 			moved = append(moved, m.Mark)
 		}
 	}
-	b.MarkRoots(ctx, moved...)
+	if _, err := b.MarkRoots(ctx, moved...); err != nil {
+		// Whoever reads a mark here must not take an older one for it.
+		for _, m := range moved {
+			id := rootID(m.Name, m.Key)
+			if at, known := b.moved.get(id); !known || m.Time.After(at) {
+				b.moved.put(id, m.Time)
+			}
+		}
+	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, context.Cause(ctx))
 	}
