@@ -64,17 +64,18 @@ func openFile(t testing.TB) jobqueue.Backend {
 }
 
 func openPostgres(t testing.TB) jobqueue.Backend {
-	schema, drop := database.Schema()
+	schema, back, err := database.Spare(func(schema string) error {
+		return postgres.Migrate(t.Context(), database.URL, &postgres.Options{Schema: schema})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		if err := drop(); err != nil {
+		if err := back(); err != nil {
 			t.Error(err)
 		}
 	})
-	o := &postgres.Options{Schema: schema, Relaxed: true}
-	if err := postgres.Migrate(t.Context(), database.URL, o); err != nil {
-		t.Fatal(err)
-	}
-	b, err := postgres.Open(context.Background(), database.URL, o)
+	b, err := postgres.Open(context.Background(), database.URL, &postgres.Options{Schema: schema, Relaxed: true})
 	closed(t, b, err)
 	return b
 }

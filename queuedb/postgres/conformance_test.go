@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -22,11 +21,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	status := m.Run()
-	var dropped error
-	if !server.Private() {
-		dropped = dropSpares()
-	}
-	if err := errors.Join(dropped, server.Stop()); err != nil {
+	if err := server.Stop(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		status = max(status, 1)
 	}
@@ -60,6 +55,23 @@ func openSchema(t testing.TB, o *postgres.Options) *postgres.Backend {
 		}
 	})
 	return b
+}
+
+// emptySchema returns a schema whose tables are empty, but whose numbers others may have used.
+func emptySchema(t testing.TB) string {
+	t.Helper()
+	name, back, err := server.Spare(func(name string) error {
+		return postgres.Migrate(t.Context(), server.URL, &postgres.Options{Schema: name})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := back(); err != nil {
+			t.Error(err)
+		}
+	})
+	return name
 }
 
 // The rules do not depend on the disk, and hundreds of tests that wait for it at once would time each other out.

@@ -168,18 +168,22 @@ func TestDebt(t *testing.T) {
 	s := schedule.New(1, schedule.Plan{})
 	ready(s, "owes", "a", "other", "a")
 	deal(s, 100, domainOf, quick)
-	s.Extra(start, name("owes", "a")).Charge(50 * time.Millisecond)
+	charge := func(more time.Duration) {
+		p := s.Extra(start, name("owes", "a"))
+		p.Charge(more)
+	}
+	charge(50 * time.Millisecond)
 	if got := deal(s, 40, domainOf, quick); got["owes"] > 1 {
 		t.Errorf("who owes 50 places got %d of 40", got["owes"])
 	}
 	if got := deal(s, 100, domainOf, quick); !near(got["owes"], 45, 2) {
 		t.Errorf("who owed 10 places got %d of 100, want 45", got["owes"])
 	}
-	s.Extra(start, name("owes", "a")).Charge(-20 * time.Millisecond)
+	charge(-20 * time.Millisecond)
 	if got := deal(s, 20, domainOf, quick); got["owes"] < 19 {
 		t.Errorf("who was charged 20 places too much got %d of 20", got["owes"])
 	}
-	s.Extra(start, name("owes", "a")).Charge(time.Hour)
+	charge(time.Hour)
 	both := []jobqueue.Backlog{{Name: name("owes", "a")}, {Name: name("other", "a")}}
 	s.Replace(start.Add(10*time.Minute), 0, both)
 	if got := deal(s, 20, domainOf, quick); got["owes"] != 0 {
@@ -197,7 +201,8 @@ func TestAlone(t *testing.T) {
 	s := schedule.New(1, plan)
 	ready(s, "alone", "b")
 	deal(s, 100, domainOf, quick)
-	s.Extra(start, name("alone", "b")).Charge(8 * time.Hour)
+	alone := s.Extra(start, name("alone", "b"))
+	alone.Charge(8 * time.Hour)
 	s.Caught(start)
 	ready(s, "other", "b", "urgent", "a")
 	// They begin a second before, by their shares: 900 ms of the class and 1 s of the domain.

@@ -49,7 +49,8 @@ func TestForget(t *testing.T) {
 		for _, p := range s.Deal(now, 2, all) {
 			s.Begun(p)
 		}
-		s.Extra(now, n).Charge(time.Duration(i%2) * time.Hour)
+		p := s.Extra(now, n)
+		p.Charge(time.Duration(i%2) * time.Hour)
 		s.Remove(n)
 		if i%10 == 0 {
 			s.Replace(now, 1, nil)

@@ -35,7 +35,7 @@ func (d *Dealer) Extra(now time.Time, n jobqueue.Name) Place {
 // Charge adds to what the domain and class of a place that was dealt have used: what its run, of MinCost at least, takes
 // longer than its Cost. It is less than 0 for one that took less. At once their other places
 // begin that much later in the order. Unlike the methods of a Dealer it may be called at any time.
-func (p Place) Charge(more time.Duration) {
+func (p *Place) Charge(more time.Duration) {
 	f := p.flow
 	f.class.used.Add(int64(more))
 	f.used.Add(int64(more))

@@ -35,6 +35,7 @@ type Server struct {
 	owner    *syscall.Credential // nil is this process's own
 	process  *child.Process      // nil if it does not run
 	settings []string
+	spares   spares
 }
 
 // Start starts a server, with settings such as "max_connections=50", or takes the one that [Environment] names. The caller stops it.
@@ -156,7 +157,7 @@ func (s *Server) end(how syscall.Signal) error {
 // Stop ends the server and removes its files. One that is not private is left alone.
 func (s *Server) Stop() (err error) {
 	if s.dir == "" {
-		return nil
+		return s.dropSpares()
 	}
 	if s.process != nil {
 		err = s.end(syscall.SIGQUIT)
