@@ -45,7 +45,7 @@ func (b *bench) measure(ctx context.Context) {
 	}
 }
 
-// A runner is one who takes part in a row: how it is called there, and how it drains.
+// An entrant takes part in a row: how it is called there, and what it is to do.
 type entrant struct {
 	label string
 	task  sample.Task
