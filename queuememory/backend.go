@@ -60,7 +60,7 @@ type Backend struct {
 	offset  time.Duration
 
 	lastID    uint64
-	jobs      map[uint64]*job
+	jobs      table
 	queues    map[jobqueue.Name]*queue
 	nonEmpty  map[*queue]struct{} // those with a ready job
 	delayed   heap[*job]
@@ -85,7 +85,6 @@ type Backend struct {
 func New() *Backend {
 	b := &Backend{
 		epoch:     time.Now(),
-		jobs:      map[uint64]*job{},
 		queues:    map[jobqueue.Name]*queue{},
 		nonEmpty:  map[*queue]struct{}{},
 		delayed:   heap[*job]{less: func(a, b *job) bool { return a.readyAt < b.readyAt || a.readyAt == b.readyAt && a.id < b.id }},

@@ -101,7 +101,7 @@ func (b *Backend) Keep(ctx context.Context, h jobqueue.Hold, held []jobqueue.Hel
 	jobs := make([]*job, len(held))
 	for i := range held {
 		e := &held[i]
-		jobs[i] = newJob(&e.Record, now)
+		jobs[i] = newJob(&e.Record)
 		jobs[i].queuedAt = instantOf(e.QueuedAt)
 		jobs[i].root = whole(e.Root)
 		jobs[i].readyAt = releaseTime(&e.Record, now)

@@ -174,7 +174,7 @@ func (b *Backend) entries(ctx context.Context, f jobqueue.Filter, ids []uint64) 
 	defer b.mu.Unlock()
 	entries := make([]jobqueue.Entry, 0, len(ids))
 	for _, id := range ids {
-		if j := b.jobs[id]; j != nil && b.matches(j, f, now) {
+		if j := b.jobs.get(id); j != nil && b.matches(j, f, now) {
 			entries = append(entries, b.entry(j, now))
 		}
 	}
@@ -187,7 +187,7 @@ func (b *Backend) entry(j *job, now instant) jobqueue.Entry {
 			Name: j.queue.name, Params: j.params, Digest: j.digest, Root: j.root,
 			MaxTries: j.maxTries, Headers: j.headers,
 		},
-		ID: j.key, State: b.stateOf(j, now), QueuedAt: j.queuedAt.time(),
+		ID: newKey(j.id), State: b.stateOf(j, now), QueuedAt: j.queuedAt.time(),
 		Failures: j.failures, Expiries: j.expiries, LastError: j.lastError,
 	}
 	switch e.State {
@@ -240,7 +240,7 @@ func (b *Backend) match(f jobqueue.Filter, now instant) ([]uint64, error) {
 			add(b.byID(id))
 		}
 	} else {
-		for _, j := range b.jobs {
+		for j := range b.jobs.all {
 			add(j)
 		}
 	}
@@ -286,7 +286,7 @@ func (b *Backend) change(ctx context.Context, f jobqueue.Filter, do func(*job, i
 		return 0, err
 	}
 	for _, id := range ids {
-		j := b.jobs[id]
+		j := b.jobs.get(id)
 		c := j.claim
 		b.leave(j)
 		do(j, now)

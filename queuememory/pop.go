@@ -3,7 +3,6 @@ package queuememory
 import (
 	"context"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -41,13 +40,23 @@ func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.W
 	}
 	// A lease begins at a whole microsecond, which may be a moment before now.
 	started := time.Now().Add(-time.Microsecond)
+	jobs, batch, err := b.pop(ctx, l, wants, started)
+	if err != nil || len(jobs) == 0 {
+		return nil, err
+	}
+	return handOut(jobs, batch), nil
+}
+
+// pop claims jobs, and returns them with what of their claims is known only while the lock is held.
+func (b *Backend) pop(ctx context.Context, l jobqueue.Lease, wants []jobqueue.Want, started time.Time) ([]*job, []jobqueue.Claim, error) {
 	now, err := b.begin(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer b.mu.Unlock()
 	if c := b.claims[l.Token]; c != nil {
-		return b.again(c, started, now), nil
+		held := c.left()
+		return held, b.describe(held, started.Add(c.expires.sub(now))), nil
 	}
 	b.sweepIfDue(now)
 	b.release(now)
@@ -60,7 +69,7 @@ func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.W
 		slices.SortStableFunc(picks, func(x, y pick) int { return x.want - y.want })
 	}
 	if len(picks) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	c := &claim{token: l.Token, owner: l.Owner, ttl: l.TTL, expires: now.add(l.TTL), jobs: make([]*job, len(picks)), held: len(picks)}
 	for i, p := range picks {
@@ -70,7 +79,7 @@ func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.W
 	b.lease(c.ttl, now)
 	b.claims[c.token] = c
 	b.leases.push(c)
-	return b.handOut(c.jobs, started.Add(l.TTL)), nil
+	return c.jobs, b.describe(c.jobs, started.Add(l.TTL)), nil
 }
 
 // take picks jobs until each want is met or its queue is empty, and reports whether one is short.
@@ -124,41 +133,48 @@ func (b *Backend) waitingJob(w jobqueue.Want) *job {
 
 // byID returns the job with an ID, or nil.
 func (b *Backend) byID(id string) *job {
-	n, err := strconv.ParseUint(id, 10, 64)
-	if err != nil {
-		return nil
-	}
-	if j := b.jobs[n]; j != nil && j.key == id {
-		return j
+	if n := number(id); n != 0 {
+		return b.jobs.get(n)
 	}
 	return nil
 }
 
-// again returns what is still held of a claim, for a Pop that is repeated.
-func (b *Backend) again(c *claim, started time.Time, now instant) []*jobqueue.Claim {
+// left returns the jobs that are still held.
+func (c *claim) left() []*job {
 	var held []*job
 	for _, j := range c.jobs {
 		if j.claim == c {
 			held = append(held, j)
 		}
 	}
-	return b.handOut(held, started.Add(c.expires.sub(now)))
+	return held
 }
 
-// handOut describes claimed jobs to the caller of a Pop.
-func (b *Backend) handOut(jobs []*job, expires time.Time) []*jobqueue.Claim {
+// describe returns claims with all that may change as soon as the lock is free.
+func (b *Backend) describe(jobs []*job, expires time.Time) []jobqueue.Claim {
 	batch := make([]jobqueue.Claim, len(jobs))
-	claims := make([]*jobqueue.Claim, len(jobs))
 	for i, j := range jobs {
 		c := &batch[i]
-		c.Name, c.Params, c.Root, c.MaxTries, c.Headers = j.queue.name, j.params, j.root, j.maxTries, j.headers
-		c.ID, c.Token = j.key, j.claim.token
-		c.QueuedAt, c.Expires = j.queuedAt.time(), expires
+		c.Token, c.Expires = j.claim.token, expires
 		c.Failures, c.Expiries, c.LastError = j.failures, j.expiries, j.lastError
-		if j.root.Key != "" {
+		if c.Root = j.root; j.root.Key != "" {
 			c.Superseded = b.marks[markKey{j.queue.name, j.root.Key}].time.After(j.root.Time)
 		}
-		claims[i] = c
+	}
+	return batch
+}
+
+// handOut adds what does not change, and returns the claims as Pop does.
+func handOut(jobs []*job, batch []jobqueue.Claim) []*jobqueue.Claim {
+	claims := make([]*jobqueue.Claim, len(jobs))
+	ids := make([]uint64, len(jobs))
+	for i, j := range jobs {
+		c := &batch[i]
+		c.Name, c.Params, c.MaxTries, c.Headers, c.QueuedAt = j.queue.name, j.params, j.maxTries, j.headers, j.queuedAt.time()
+		claims[i], ids[i] = c, j.id
+	}
+	for i, key := range newKeys(ids) {
+		batch[i].ID = key
 	}
 	return claims
 }

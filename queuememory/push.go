@@ -43,40 +43,58 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 	if err := jobqueue.CheckPush(records); err != nil {
 		return nil, err
 	}
-	now, err := b.begin(ctx)
+	jobs := make([]*job, len(records))
+	for i := range records {
+		jobs[i] = newJob(&records[i])
+	}
+	a, err := b.push(ctx, id, records, jobs)
 	if err != nil {
 		return nil, err
+	}
+	return a.pushed(), nil
+}
+
+func (b *Backend) push(ctx context.Context, id uuid.UUID, records []jobqueue.Record, jobs []*job) (answer, error) {
+	now, err := b.begin(ctx)
+	if err != nil {
+		return answer{}, err
 	}
 	defer b.mu.Unlock()
 	a, repeated := b.pushes[id]
 	if !repeated {
-		a = b.store(records, now)
+		a = b.store(records, jobs, now)
 		b.pushes[id] = a
 		b.pushLog = append(b.pushLog, pushTime{id, now})
 		b.forgetPushes(now)
 	}
+	return a, nil
+}
+
+// pushed returns the answer as Push does.
+func (a answer) pushed() jobqueue.Pushed {
 	pushed := make(jobqueue.Pushed, a.n)
+	ids := make([]uint64, a.n)
 	for _, t := range a.twins {
-		pushed[t.i] = jobqueue.PushedJob{ID: newKey(t.id), Duplicate: true}
+		pushed[t.i].Duplicate = true
+		ids[t.i] = t.id
 	}
 	next := a.first
-	for i := range pushed {
+	for i := range ids {
 		if !pushed[i].Duplicate {
-			if j := b.jobs[next]; j != nil {
-				pushed[i].ID = j.key
-			} else {
-				pushed[i].ID = newKey(next)
-			}
+			ids[i] = next
 			next++
 		}
 	}
-	return pushed, nil
+	for i, key := range newKeys(ids) {
+		pushed[i].ID = key
+	}
+	return pushed
 }
 
-func (b *Backend) store(records []jobqueue.Record, now instant) answer {
+func (b *Backend) store(records []jobqueue.Record, jobs []*job, now instant) answer {
 	a := answer{first: b.lastID + 1, n: uint64(len(records))}
 	var q *queue
-	zero := map[markKey]time.Time{} // what a zero time becomes
+	var zero map[markKey]time.Time // what a zero time becomes
 	for i := range records {
 		r := &records[i]
 		if q == nil || q.name != r.Name {
@@ -86,12 +104,15 @@ func (b *Backend) store(records []jobqueue.Record, now instant) answer {
 		if root.Key != "" && root.Time.IsZero() {
 			k := markKey{q.name, root.Key}
 			if _, known := zero[k]; !known {
+				if zero == nil {
+					zero = map[markKey]time.Time{}
+				}
 				zero[k] = b.newer(k, now)
 			}
 			root.Time = zero[k]
 		}
-		j := newJob(r, now)
-		j.root = whole(root)
+		j := jobs[i]
+		j.queuedAt, j.root = now, whole(root)
 		if w := b.admit(q, j, releaseTime(r, now), now); w != nil {
 			a.twins = append(a.twins, twin{i, w.id})
 		}
@@ -99,11 +120,9 @@ func (b *Backend) store(records []jobqueue.Record, now instant) answer {
 	return a
 }
 
-// newJob returns the job that a record describes, which is nowhere yet and has no root.
-func newJob(r *jobqueue.Record, now instant) *job {
-	return &job{
-		params: slices.Clone(r.Params), digest: r.Digest, maxTries: r.MaxTries, headers: maps.Clone(r.Headers), queuedAt: now,
-	}
+// newJob returns the job that a record describes, which is nowhere yet and has neither a root nor a time.
+func newJob(r *jobqueue.Record) *job {
+	return &job{params: slices.Clone(r.Params), digest: r.Digest, maxTries: r.MaxTries, headers: maps.Clone(r.Headers)}
 }
 
 // whole returns a root with its time in whole microseconds.
@@ -125,8 +144,8 @@ func (b *Backend) admit(q *queue, j *job, release, now instant) *job {
 		q.waiting[j.digest] = j
 	}
 	b.lastID++
-	j.id, j.key, j.queue = b.lastID, newKey(b.lastID), q
-	b.jobs[j.id] = j
+	j.id, j.queue = b.lastID, q
+	b.jobs.put(j)
 	b.wait(j, release, now)
 	b.mark(q.name, j.root, now)
 	return nil

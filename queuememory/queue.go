@@ -2,7 +2,6 @@ package queuememory
 
 import (
 	"encoding/json"
-	"strconv"
 
 	"github.com/wikifarm/jobqueue"
 )
@@ -10,7 +9,6 @@ import (
 // A job is a stored job.
 type job struct {
 	id        uint64
-	key       string // id in decimal
 	queue     *queue
 	params    json.RawMessage
 	digest    jobqueue.Digest // while it waits
@@ -30,8 +28,6 @@ type job struct {
 }
 
 func (j *job) place() *int { return &j.heapIndex }
-
-func newKey(id uint64) string { return strconv.FormatUint(id, 10) }
 
 // A queue is the ready jobs of one name in order, and what belongs to them.
 type queue struct {
@@ -164,7 +160,7 @@ func (b *Backend) wait(j *job, t, now instant) {
 // forget deletes j, which belongs to no state any more.
 func (b *Backend) forget(j *job) {
 	b.releaseDigest(j)
-	delete(b.jobs, j.id)
+	b.jobs.remove(j)
 }
 
 func (b *Backend) releaseDigest(j *job) {

@@ -3,7 +3,6 @@ package queuememory
 import (
 	"context"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +18,7 @@ func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (los
 			return nil, err
 		}
 	}
+	ids := numbers(outcomes)
 	now, err := b.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -30,7 +30,7 @@ func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (los
 		if c == nil || c.token != o.Claim.Token {
 			c = b.claims[o.Claim.Token]
 		}
-		if c == nil || !b.settle(c, o, now) {
+		if c == nil || !b.settle(c, ids[i], o, now) {
 			lost = append(lost, o.Claim)
 		}
 	}
@@ -38,12 +38,8 @@ func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (los
 }
 
 // settle carries out one outcome and reports whether it holds, be it from now or from before.
-func (b *Backend) settle(c *claim, o *jobqueue.Outcome, now instant) bool {
-	id, err := strconv.ParseUint(o.Claim.ID, 10, 64)
-	if err != nil {
-		return false
-	}
-	j := b.jobs[id]
+func (b *Backend) settle(c *claim, id uint64, o *jobqueue.Outcome, now instant) bool {
+	j := b.jobs.get(id)
 	if j == nil || j.claim != c {
 		return c.settled(id)
 	}
