@@ -54,7 +54,7 @@ const DefaultKeep = 7 * 24 * time.Hour
 // # Leases
 //
 // Every Pop opens one claim on all the jobs it returns, for the length of its
-// lease. A lease that ends unextended gives each unsettled job back: its
+// lease; a backend made of several opens one in each, under a token made of that of the Pop. A lease that ends unextended gives each unsettled job back: its
 // expiries go up by one, and it is ready at the back of its queue. Looking
 // for ended leases is called a sweep. While there are claims every Pop that comes up short
 // and every Maintain makes one, and so does any Pop or Ready that finds the last one

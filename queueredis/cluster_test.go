@@ -86,7 +86,7 @@ func clusterPrefix(t testing.TB) string {
 
 func openCluster(t testing.TB) jobqueue.Backend {
 	c := theCluster(t)
-	return open(t, queueredis.Options{Addrs: c.Addrs, Shards: clusterShards, Prefix: clusterPrefix(t)})
+	return split{open(t, queueredis.Options{Addrs: c.Addrs, Shards: clusterShards, Prefix: clusterPrefix(t)})}
 }
 
 func TestCluster(t *testing.T) { queuetest.TestBackend(t, openCluster) }

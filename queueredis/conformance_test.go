@@ -76,7 +76,15 @@ func open(t testing.TB, o queueredis.Options) *queueredis.Backend {
 
 func openBackend(t testing.TB) jobqueue.Backend { return open(t, queueredis.Options{}) }
 
-func openShards(t testing.TB) jobqueue.Backend { return open(t, queueredis.Options{Shards: 4}) }
+// split is a backend of several shards.
+type split struct{ *queueredis.Backend }
+
+// Split implements [queuetest.Split].
+func (split) Split() {}
+
+func openShards(t testing.TB) jobqueue.Backend {
+	return split{open(t, queueredis.Options{Shards: 4})}
+}
 
 func TestBackend(t *testing.T) { queuetest.TestBackend(t, openBackend) }
 

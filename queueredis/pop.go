@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/wikifarm/jobqueue"
 )
 
@@ -77,6 +75,7 @@ const maxWants = 500
 
 // popFrom pops from the queues of one shard, in as many turns as it takes.
 func (b *Backend) popFrom(ctx context.Context, shard int, l jobqueue.Lease, wants []wanted) (claims []*jobqueue.Claim, err error) {
+	l.Token = b.token(l.Token, shard)
 	part := ""
 	for {
 		few := wants[:min(maxWants, len(wants))]
@@ -196,48 +195,4 @@ func (b *Backend) readPopped(ctx context.Context, shard int, l jobqueue.Lease, s
 		}
 	}
 	return p, nil
-}
-
-// Extend implements [jobqueue.Backend].
-func (b *Backend) Extend(ctx context.Context, ttl time.Duration, tokens ...uuid.UUID) (lost []uuid.UUID, err error) {
-	if len(tokens) == 0 {
-		return nil, nil
-	}
-	if err := (jobqueue.Lease{TTL: ttl}).Check(); err != nil {
-		return nil, err
-	}
-	// A token may hold jobs of any shard; it is lost if it holds none in all of them.
-	missing := make([][]int, b.shards)
-	err = each(b.every(), func(shard int, _ struct{}) error {
-		for at := 0; at < len(tokens); at += batch {
-			part := tokens[at:min(at+batch, len(tokens))]
-			order := []any{"e", micros(ttl), len(part)}
-			for _, t := range part {
-				order = append(order, t[:])
-			}
-			v, err := b.turn(ctx, shard, len(part), order)
-			if err != nil {
-				return err
-			}
-			for _, i := range list(v) {
-				missing[shard] = append(missing[shard], at+int(number(i)))
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	in := make([]int, len(tokens))
-	for _, places := range missing {
-		for _, i := range places {
-			in[i]++
-		}
-	}
-	for i, t := range tokens {
-		if in[i] == b.shards {
-			lost = append(lost, t)
-		}
-	}
-	return lost, nil
 }

@@ -1,6 +1,9 @@
 package queuetest
 
 import (
+	"bytes"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,6 +25,7 @@ var leaseRules = []testCase{
 	{"extend partly settled", "Extend returns the tokens that hold no claim any more: not one that holds some", testLeaseExtendPartly},
 	{"extend many", "Extend works on a batch", testLeaseExtendMany},
 	{"extend late", "until a sweep has found it, a claim whose lease has ended can still be extended", testLeaseExtendLate},
+	{"extend after a part ended", "Extend returns the tokens that hold no claim any more: none is held whose job was given back because the lease ended", testLeaseEndsInPart},
 	{"kept alive", "while heartbeats arrive a job is never handed out twice", testLeaseKeptAlive},
 	{"swept by pops", "any Pop that finds the last sweep more than a second old while there are claims makes one", testLeaseSweptByPops},
 	{"swept by polls", "any Ready that finds the last sweep more than a second old while there are claims makes one", testLeaseSweptByPolls},
@@ -65,6 +69,23 @@ func testLeaseDefault(t *tester) {
 		t.Fatalf("Maintain recycled %d jobs, want 1", m.Recycled)
 	}
 	t.hands(1)
+}
+
+// underTokens wants claims to have the token of their Pop or, where that makes several, those of a domain to have one.
+func (t *tester) underTokens(l jobqueue.Lease, claims []*jobqueue.Claim) {
+	t.Helper()
+	first := map[string]uuid.UUID{}
+	for _, c := range claims {
+		want, ok := first[c.Domain]
+		if !t.split {
+			want = l.Token
+		} else if !ok {
+			want = c.Token
+		}
+		if first[c.Domain] = want; c.Token != want && !t.loose {
+			t.Fatalf("Pop returned the token %v, want %v", c.Token, want)
+		}
+	}
 }
 
 func testLeaseOneClaim(t *tester) {
@@ -180,6 +201,42 @@ func testLeaseExtendLate(t *tester) {
 	t.extend([]uuid.UUID{c.Token})
 	t.advance(lease / 2)
 	t.settle(done(c))
+}
+
+// What is of one Pop may be in several places, of which a sweep has seen but one. Where nothing is, all of it ends at once.
+func testLeaseEndsInPart(t *tester) {
+	const domains = 12
+	var records []jobqueue.Record
+	var wants []jobqueue.Want
+	for i := range domains {
+		r := job(i)
+		r.Name = jobqueue.Name{Domain: fmt.Sprint(t.q.Domain, i), Type: "work"}
+		records, wants = append(records, r), append(wants, jobqueue.Want{Name: r.Name, Max: 1})
+	}
+	t.stores(records...)
+	claims := t.popAs(newLease(), wants...)
+	if len(claims) != domains {
+		t.Fatalf("Pop handed out %d jobs, want %d", len(claims), domains)
+	}
+	t.lapseNow()
+	t.same(t.popAs(newLease(), jobqueue.Want{Name: wants[0].Name, Max: 2}), 0)
+	tokens := make([]uuid.UUID, domains)
+	for i, c := range claims {
+		tokens[i] = c.Token
+	}
+	slices.SortFunc(tokens, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+	gone, err := t.b.Extend(t.Context(), lease, slices.Compact(tokens)...)
+	t.ok(err, "Extend")
+	var lost []*jobqueue.Claim
+	for _, c := range claims {
+		if slices.Contains(gone, c.Token) {
+			lost = append(lost, c)
+		}
+	}
+	if !slices.ContainsFunc(lost, func(c *jobqueue.Claim) bool { return numberOf(c.Params) == 0 }) {
+		t.Fatalf("Extend says that a claim is held whose job another has")
+	}
+	t.loses(lost, each(claims, jobqueue.Outcome{Do: jobqueue.ActionDone})...)
 }
 
 func testLeaseKeptAlive(t *tester) {

@@ -39,6 +39,13 @@ type Spread interface {
 	Spread()
 }
 
+// Split is implemented by a backend under test that keeps the queues of a domain together in one of several stores. A Pop may
+// then open a claim in each store, under a token of its own. Every other rule is tested as it is.
+type Split interface {
+	// Split does nothing.
+	Split()
+}
+
 // A testCase tests one rule of the documentation of [jobqueue.Backend] or [jobqueue.Group].
 type testCase struct {
 	name string

@@ -27,6 +27,7 @@ type tester struct {
 	now   time.Time // what the backend's clock says
 	q     jobqueue.Name
 	loose bool // the backend is a Spread
+	split bool // or a Split
 }
 
 func newTester(t *testing.T, rule string, open func(testing.TB) jobqueue.Backend) *tester {
@@ -38,6 +39,7 @@ func newTester(t *testing.T, rule string, open func(testing.TB) jobqueue.Backend
 	x.b = x.another()
 	x.clock = x.b.(Clock)
 	_, x.loose = x.b.(Spread)
+	_, x.split = x.b.(Split)
 	x.maintain() // The store is in use.
 	return x
 }
@@ -137,11 +139,7 @@ func (t *tester) popAs(l jobqueue.Lease, wants ...jobqueue.Want) []*jobqueue.Cla
 	t.Helper()
 	claims, err := t.b.Pop(t.Context(), l, wants...)
 	t.ok(err, "Pop")
-	for _, c := range claims {
-		if c.Token != l.Token && !t.loose {
-			t.Fatalf("Pop returned the token %v, want %v", c.Token, l.Token)
-		}
-	}
+	t.underTokens(l, claims)
 	return claims
 }
 
