@@ -128,7 +128,7 @@ func (g *Group) pushPiece(ctx context.Context, b Backend, records []Record, piec
 		g.Trace.Pushed(ctx, batch, answer, err)
 	}
 	if err != nil {
-		e := &Error{Op: "push", Queue: batch[0].Name, Err: err}
+		e := &Error{Op: "push", Queue: queueOf(batch), Err: err}
 		fail(pushed, piece, e)
 		return e
 	}
@@ -137,6 +137,16 @@ func (g *Group) pushPiece(ctx context.Context, b Backend, records []Record, piec
 	}
 	g.notifyPushed(batch)
 	return nil
+}
+
+// queueOf returns the queue of all records, the zero Name if they are of several.
+func queueOf(records []Record) Name {
+	for i := range records {
+		if records[i].Name != records[0].Name {
+			return Name{}
+		}
+	}
+	return records[0].Name
 }
 
 func fail(pushed Pushed, piece []int, err error) {

@@ -33,9 +33,7 @@ type env struct {
 func Main(app App) {
 	name := filepath.Base(os.Args[0])
 	e := &env{app: app}
-	root := e.root(name, "Push, run and look after jobs")
-	root.AddCommand(append(e.jobctl(), e.runJobs(), e.nextJobDB())...)
-	os.Exit(Execute(root))
+	os.Exit(Execute(e.root(name, "Push, run and look after jobs", append(e.jobctl(), e.runJobs(), e.nextJobDB())...)))
 }
 
 // RunJobs returns the command runjobs.
@@ -47,9 +45,7 @@ func RunJobs(app App) *cobra.Command {
 // JobCtl returns the command jobctl with its subcommands.
 func JobCtl(app App) *cobra.Command {
 	e := &env{app: app}
-	root := e.root("jobctl", "Push, show and look after jobs")
-	root.AddCommand(e.jobctl()...)
-	return root
+	return e.root("jobctl", "Push, show and look after jobs", e.jobctl()...)
 }
 
 func (e *env) jobctl() []*cobra.Command {
@@ -59,8 +55,8 @@ func (e *env) jobctl() []*cobra.Command {
 	}
 }
 
-func (e *env) root(name, short string) *cobra.Command {
-	return e.standalone(&cobra.Command{
+func (e *env) root(name, short string, commands ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{
 		Use:   name,
 		Short: short,
 		Args: func(c *cobra.Command, args []string) error {
@@ -70,7 +66,9 @@ func (e *env) root(name, short string) *cobra.Command {
 			return usagef("which command? They are %s", commandNames(c))
 		},
 		Run: func(*cobra.Command, []string) {},
-	})
+	}
+	c.AddCommand(commands...)
+	return e.standalone(c)
 }
 
 func commandNames(c *cobra.Command) string {
@@ -91,5 +89,6 @@ func (e *env) standalone(c *cobra.Command) *cobra.Command {
 	c.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	c.SetGlobalNormalizationFunc(normalize)
 	c.SetFlagErrorFunc(flagError)
+	onlyOnce(c)
 	return c
 }

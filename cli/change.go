@@ -68,6 +68,9 @@ func (e *env) change(ch *change, short, long string) *cobra.Command {
 }
 
 func (ch *change) run(ctx context.Context, c *cobra.Command, s *session) error {
+	if err := s.known(ctx, ch.f.Domain); err != nil {
+		return err
+	}
 	parts, err := s.parts(ch.f)
 	if err != nil {
 		return err

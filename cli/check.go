@@ -26,6 +26,9 @@ const (
 	unknown
 )
 
+// byWorst are the severities, the worst first: what is known to be bad goes before what is not known.
+var byWorst = []severity{critical, unknown, warning, fine}
+
 func (s severity) String() string { return [...]string{"OK", "WARNING", "CRITICAL", "UNKNOWN"}[s] }
 
 // check is what check is asked for, and finds.
@@ -62,7 +65,8 @@ func (e *env) check() *cobra.Command {
 		Short: "Check the farm, for a monitoring system",
 		Long: `Check the farm in the manner of a Nagios plugin: one line, what was measured after
 a |, and the exit status 0 if all is well, 1 for a warning, 2 if it is critical, and
-3 if that cannot be told, as when a store is away or a flag is wrong.
+3 if that cannot be told, as when a store is away or a flag is wrong. Of several the worst
+counts: critical before what cannot be told, and that before a warning.
 
 Critical: the oldest ready job is older than --max-age; jobs have been ready for --max-idle
 and runners got nothing done; no live runner runs a type or domain that has ready jobs.
@@ -87,8 +91,7 @@ To see growth, it notes the number of abandoned jobs in the default backend.`,
 	inner := e.run(false, func(ctx context.Context, s *session) error { return k.run(ctx, s) })
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := inner(c, args); err != nil {
-			k.problems, k.perf, k.paused = nil, nil, 0
-			k.add(unknown, "%s", escape(strings.TrimPrefix(strings.Join(lines(err), "; "), "jobqueue: ")))
+			k.unasked(err)
 		}
 		return k.print(c)
 	}
@@ -107,15 +110,21 @@ func undecided(err error) error {
 }
 
 func (k *check) run(ctx context.Context, s *session) error {
-	if err := k.ready(ctx, s); err != nil {
-		return err
-	}
+	err := k.ready(ctx, s)
 	if !k.noCount {
-		if err := k.abandoned(ctx, s); err != nil {
-			return err
+		err = errors.Join(err, k.abandoned(ctx, s))
+	}
+	return errors.Join(err, k.room(s))
+}
+
+// unasked notes what could not be asked, each once.
+func (k *check) unasked(err error) {
+	for _, line := range lines(err) {
+		p := problem{unknown.String(), escape(line), unknown}
+		if !slices.Contains(k.problems, p) {
+			k.problems = append(k.problems, p)
 		}
 	}
-	return k.room(s)
 }
 
 // ready looks at the queues that have work.
@@ -138,12 +147,9 @@ func (k *check) ready(ctx context.Context, s *session) error {
 	unhandled := map[string]bool{}
 	for _, st := range s.Stores {
 		for b, err := range st.Backend.Ready(ctx) {
-			if part, ok := errors.AsType[*jobqueue.PartError](err); ok {
-				k.add(unknown, "%s", escape(part.Error()))
-				continue
-			}
 			if err != nil {
-				return err
+				k.unasked(err)
+				continue // That was the last of this store.
 			}
 			queues++
 			runs := func(p runner.Presence) bool { return p.Covers(b.Name) }
@@ -252,14 +258,14 @@ func example(names []string) string {
 func (k *check) print(c *cobra.Command) error {
 	worst := fine
 	var texts []string
-	for _, p := range k.problems {
-		worst = max(worst, p.level)
-	}
-	for level := worst; level > fine; level-- {
+	for _, level := range byWorst {
 		for _, p := range k.problems {
 			if p.level == level {
 				texts = append(texts, p.Text)
 			}
+		}
+		if worst == fine && len(texts) > 0 {
+			worst = level
 		}
 	}
 	if len(texts) == 0 {

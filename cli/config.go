@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,7 +30,8 @@ func (e *env) configure() *cobra.Command {
 		Short: "Print every mistake in the farm file, or ok",
 		Long: `Print every mistake in the farm file of --config, each with its line and what would be
 right, and end with status 2; or print ok. Types of the program that no group runs are
-a mistake, too, and so are files with passwords and certificates that cannot be read.
+a mistake, too, and so are files with passwords, tokens, keys and certificates that
+cannot be read, and domains of sections that are not in the domains file.
 No backend is opened.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -46,13 +48,7 @@ No backend is opened.`,
 					return fmt.Errorf("register the job types: %w", err)
 				}
 			}
-			if err := e.uncovered(farm, reg.Types()); err != nil {
-				return err
-			}
-			if err := farm.AddHandlers(reg); err != nil {
-				return &statusError{exitUsage, err}
-			}
-			if err := farm.CheckFiles(); err != nil {
+			if err := errors.Join(e.uncovered(farm, reg.Types()), farm.AddHandlers(reg), farm.Check()); err != nil {
 				return &statusError{exitUsage, err}
 			}
 			_, err = fmt.Fprintln(c.OutOrStdout(), "ok")

@@ -11,7 +11,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 	"github.com/wikifarm/jobqueue"
-	"github.com/wikifarm/jobqueue/queuememory"
 )
 
 // copyFlags are the flags of copy.
@@ -81,6 +80,9 @@ func (f *copyFlags) run(ctx context.Context, c *cobra.Command, s *session) error
 		return fmt.Errorf("%w: %s", jobqueue.ErrReadOnly, s.ReadOnly)
 	}
 	if m.label, err = copyLabel(ctx, m.from, m.to); err != nil {
+		return err
+	}
+	if err := s.known(ctx, f.f.Domain); err != nil {
 		return err
 	}
 	ctx, abort, stop := onSignals(ctx)
@@ -215,12 +217,17 @@ func (s *session) end(name string) (end, error) {
 			continue
 		}
 		h, ok := st.Backend.(jobqueue.Holder)
-		if _, memory := st.Backend.(*queuememory.Backend); memory {
-			return end{}, usagef("backend %s is in memory: what is stored there ends with this command", name)
+		if lost := s.inMemory(name); len(lost) > 0 {
+			return end{}, usagef("%s is in memory: what is stored there ends with this command", lost[0])
 		} else if !ok {
 			return end{}, usagef("backend %s cannot hold jobs to be moved", name)
 		}
 		return end{name, st.Backend, h}, nil
+	}
+	for _, st := range s.Stores {
+		if slices.Contains(s.farm.Partitions(st.Name), name) {
+			return end{}, usagef("%s is a partition of backend %s, whose jobs cannot be copied apart from the others'", name, st.Name)
+		}
 	}
 	return end{}, usagef("there is no backend %q, they are %s", name, enumerate(names))
 }

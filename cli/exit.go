@@ -69,30 +69,44 @@ func report(w io.Writer, name string, err error) {
 		}
 	}
 	for _, line := range lines(err) {
-		line = strings.TrimPrefix(line, "jobqueue: ")
 		fmt.Fprintf(w, "%s: %s\n", name, escape(line))
 	}
 }
 
 // lines returns the texts of the errors that [errors.Join] joined.
 func lines(err error) []string {
-	if e, ok := err.(*statusError); ok {
+	if e, ok := err.(*statusError); ok && e.err != nil {
 		err = e.err
 	}
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
-		return []string{err.Error()}
+		return []string{plain(err.Error())}
 	}
-	var all []string
+	var texts, all []string
 	for _, e := range joined.Unwrap() {
-		all = append(all, e.Error())
+		texts, all = append(texts, e.Error()), append(all, lines(e)...)
 	}
 	// fmt.Errorf makes such errors too, with a text of their own.
-	if strings.Join(all, "\n") != err.Error() {
-		return []string{err.Error()}
+	if strings.Join(texts, "\n") != err.Error() {
+		return []string{plain(err.Error())}
 	}
 	return all
 }
+
+// plain returns the text of an error as people read it: each layer of it may say that it is of this
+// library, and that the store is unavailable.
+func plain(text string) string {
+	text = strings.TrimPrefix(text, "jobqueue: ")
+	away := jobqueue.ErrUnavailable.Error() + ": "
+	before, after, found := strings.Cut(text, away)
+	if !found {
+		return text
+	}
+	return before + away + strings.ReplaceAll(after, away, "")
+}
+
+// inline returns the texts of the errors that [errors.Join] joined in one line.
+func inline(err error) string { return strings.Join(lines(err), "; ") }
 
 // escape returns s with its control and other unprintable characters escaped, so
 // that text from outside neither breaks a line nor commands the terminal.

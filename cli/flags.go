@@ -26,7 +26,11 @@ func flagError(c *cobra.Command, err error) error {
 	if errors.Is(err, pflag.ErrHelp) {
 		return err
 	}
-	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok && e.GetFlag().Value.Type() == "bool" {
+	e, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if ok && errors.Is(err, errTwice) {
+		return usagef("--%s is given twice, it may be given once", e.GetFlag().Name)
+	}
+	if ok && e.GetFlag().Value.Type() == "bool" {
 		return usagef("invalid argument %q for \"--%s\" flag: it must be true or false", e.GetValue(), e.GetFlag().Name)
 	}
 	if _, unknown := errors.AsType[*pflag.NotExistError](err); !unknown {
@@ -41,10 +45,40 @@ func flagError(c *cobra.Command, err error) error {
 	return usagef("%w, the flags are %s", err, enumerate(names))
 }
 
+var errTwice = errors.New("it is given twice")
+
+// A once is a flag that may be given once: of two, one would be forgotten.
+type once struct {
+	pflag.Value
+	flag *pflag.Flag
+}
+
+func (o once) Set(s string) error {
+	if o.flag.Changed {
+		return errTwice
+	}
+	return o.Value.Set(s)
+}
+
+// onlyOnce has no flag of a command and its subcommands be given twice, but for those that may be repeated.
+func onlyOnce(c *cobra.Command) {
+	for _, set := range []*pflag.FlagSet{c.Flags(), c.PersistentFlags()} {
+		set.VisitAll(func(f *pflag.Flag) {
+			if own, ok := f.Value.(*flag); !ok || !own.repeats {
+				f.Value = once{f.Value, f}
+			}
+		})
+	}
+	for _, sub := range c.Commands() {
+		onlyOnce(sub)
+	}
+}
+
 // A flag is a pflag.Value made of a function that reads it.
 type flag struct {
 	text, kind string
 	read       func(string) error
+	repeats    bool
 }
 
 func (f *flag) String() string { return f.text }
@@ -59,7 +93,7 @@ func (f *flag) Set(s string) error {
 
 // name is a flag for a domain or a type.
 func name(p *string, kind string) *flag {
-	return &flag{"", kind, func(s string) error {
+	return &flag{kind: kind, read: func(s string) error {
 		n := jobqueue.Name{Domain: s, Type: s}
 		if err := n.Check(); err != nil {
 			return errors.New("it must be 1 to 255 bytes of UTF-8 without control characters")
@@ -71,7 +105,7 @@ func name(p *string, kind string) *flag {
 
 // given is a flag for text that is not empty, as it is when a variable of a script is not set.
 func given(p *string, kind string) *flag {
-	return &flag{"", kind, func(s string) error {
+	return &flag{kind: kind, read: func(s string) error {
 		if s == "" {
 			return errors.New("it must not be empty")
 		}
@@ -84,7 +118,7 @@ func given(p *string, kind string) *flag {
 func each(list *[]string, one func(p *string, kind string) *flag, kind string) *flag {
 	var s string
 	f := one(&s, kind)
-	return &flag{"", kind, func(text string) error {
+	return &flag{kind: kind, repeats: true, read: func(text string) error {
 		err := f.read(text)
 		if err == nil {
 			*list = append(*list, s)
@@ -95,7 +129,7 @@ func each(list *[]string, one func(p *string, kind string) *flag, kind string) *
 
 // whole is a flag for a whole number.
 func whole(p *int, low, high int) *flag {
-	return &flag{"", "N", func(s string) error {
+	return &flag{kind: "N", read: func(s string) error {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < low || n > high {
 			if high == math.MaxInt {
@@ -110,7 +144,7 @@ func whole(p *int, low, high int) *flag {
 
 // seconds is a flag for a length of time that is in seconds unless it has a unit.
 func seconds(p *time.Duration) *flag {
-	return &flag{"", "S", func(s string) error {
+	return &flag{kind: "S", read: func(s string) error {
 		d, err := config.ParseDuration(s)
 		if n, bare := strconv.ParseFloat(s, 64); bare == nil && n < 1e9 {
 			d, err = time.Duration(n*float64(time.Second)), nil
@@ -129,7 +163,7 @@ func duration(p *time.Duration) *flag {
 	if *p != 0 {
 		text = p.String()
 	}
-	return &flag{text, "duration", func(s string) error {
+	return &flag{text: text, kind: "duration", read: func(s string) error {
 		d, err := config.ParseDuration(s)
 		if err != nil || d < 0 {
 			return errors.New("it must be a length of time, such as 90s, 10m or 7d")
@@ -141,7 +175,7 @@ func duration(p *time.Duration) *flag {
 
 // size is a flag for a number of bytes.
 func size(p *int64) *flag {
-	return &flag{"", "size", func(s string) error {
+	return &flag{kind: "size", read: func(s string) error {
 		digits, unit := s, int64(1)
 		if s != "" {
 			if i := strings.IndexByte("KMGT", s[len(s)-1]&^0x20); i >= 0 {
@@ -159,7 +193,7 @@ func size(p *int64) *flag {
 
 // instant is a flag for a point in time.
 func instant(p *time.Time) *flag {
-	return &flag{"", "time", func(s string) error {
+	return &flag{kind: "time", read: func(s string) error {
 		t, err := time.Parse(time.RFC3339, s)
 		if err != nil {
 			return errors.New("it must be a time such as 2006-01-02T15:04:05Z")
@@ -171,7 +205,7 @@ func instant(p *time.Time) *flag {
 
 // states is a repeatable flag for states of jobs.
 func states(p *[]jobqueue.State) *flag {
-	return &flag{"", "state", func(s string) error {
+	return &flag{kind: "state", repeats: true, read: func(s string) error {
 		for _, word := range strings.Split(s, ",") {
 			st, ok := jobqueue.ParseState(word)
 			if !ok {
@@ -189,7 +223,7 @@ func states(p *[]jobqueue.State) *flag {
 
 // oneOf is a flag for one of some words.
 func oneOf(p *string, words ...string) *flag {
-	return &flag{"", strings.Join(words, "|"), func(s string) error {
+	return &flag{kind: strings.Join(words, "|"), read: func(s string) error {
 		for _, w := range words {
 			if s == w {
 				*p = s

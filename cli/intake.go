@@ -221,5 +221,5 @@ func (p *pusher) stopped(err error, later int) error {
 	if p.last < p.in.from && p.in.from > 1 {
 		so += fmt.Sprintf(", go on with --from-line %d", p.in.from)
 	}
-	return fmt.Errorf("%w (%s)", err, so)
+	return &statusError{status(err), fmt.Errorf("%s (%s)", inline(err), so)}
 }

@@ -58,6 +58,9 @@ which --after to go on.`,
 // each calls show for the jobs that f matches, store by store. When there are more
 // than f.Limit it returns the label of the last one shown.
 func (s *session) each(ctx context.Context, f jobqueue.Filter, show func(label string, e jobqueue.Entry) error) (more string, err error) {
+	if err := s.known(ctx, f.Domain); err != nil {
+		return "", err
+	}
 	parts, err := s.parts(f)
 	if err != nil {
 		return "", err

@@ -51,13 +51,26 @@ func (e *env) databases(create bool, do func(context.Context, io.Writer, config.
 		if err != nil {
 			return err
 		}
-		return farm.Databases(func(d config.Database) error {
+		return eachDatabase(c.OutOrStdout(), farm, func(d config.Database) error {
 			if err := do(c.Context(), c.OutOrStdout(), d); err != nil {
 				return openStatus(err)
 			}
 			return nil
 		})
 	}
+}
+
+// eachDatabase is [config.Farm.Databases] that says so if there are none.
+func eachDatabase(w io.Writer, farm *config.Farm, each func(config.Database) error) error {
+	some := false
+	err := farm.Databases(func(d config.Database) error {
+		some = true
+		return each(d)
+	})
+	if err == nil && !some {
+		_, err = fmt.Fprintln(w, "nothing to migrate: no backend is of kind sqlite or postgres")
+	}
+	return err
 }
 
 func printStatus(ctx context.Context, w io.Writer, d config.Database) error {
@@ -85,7 +98,7 @@ func (e *env) printMigrations(c *cobra.Command, _ []string) error {
 		return err
 	}
 	seen := map[string]bool{}
-	return farm.Databases(func(d config.Database) error {
+	return eachDatabase(c.OutOrStdout(), farm, func(d config.Database) error {
 		if seen[d.Kind] {
 			return nil
 		}

@@ -46,6 +46,13 @@ func TestBadFlags(t *testing.T) {
 		{"jobctl show --groups", "unknown flag: --groups, the flags are --config, --domain, --group, --help, --json, --null, --type"},
 		{"jobctl delete", "delete what? Give --id, --type, --domain or --status, or --all for every job of the farm"},
 		{"jobctl run-one", "give --id, or --type and --params"},
+		{"jobctl show --json --json=false", "--json is given twice, it may be given once"},
+		{"jobctl show --json --json", "--json is given twice, it may be given once"},
+		{"jobctl delete --type kept --type null", "--type is given twice, it may be given once"},
+		{"jobctl push --type null --wiki a --domain b", "--domain is given twice, it may be given once"},
+		{"jobctl push --type null --params {} --params {}", "--params is given twice, it may be given once"},
+		{"jobctl --config farm.yaml show --config wikis.yaml", "--config is given twice, it may be given once"},
+		{"runjobs --procs 1 --procs 2", "--procs is given twice, it may be given once"},
 		{"jobctl nonsense", "unknown command \"nonsense\", the commands are check, completion, config, copy, delete, list, migrate, pause, push, requeue, resume, run-one, runners, show, simulate, why"},
 	} {
 		s.refuses(test.command, 2, test.want)

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/wikifarm/jobqueue"
-	"github.com/wikifarm/jobqueue/queuememory"
 )
 
 // pushFlags are the flags of push.
@@ -68,11 +67,11 @@ message says which, and the --from-line to go on with.`,
 	return c
 }
 
-// tellOfMemory says which backends forget what was pushed when the command ends.
+// tellOfMemory says which backends, or partitions of them, forget what was pushed when the command ends.
 func tellOfMemory(c *cobra.Command, s *session) error {
 	for _, st := range s.Stores {
-		if _, ok := st.Backend.(*queuememory.Backend); ok {
-			if _, err := fmt.Fprintf(c.OutOrStdout(), "backend %s is in memory: what is stored there ends with this command\n", st.Name); err != nil {
+		for _, what := range s.inMemory(st.Name) {
+			if _, err := fmt.Fprintf(c.OutOrStdout(), "%s is in memory: what is stored there ends with this command\n", what); err != nil {
 				return err
 			}
 		}

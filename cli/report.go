@@ -31,7 +31,7 @@ func (f *runFlags) reporter(ctx context.Context, out io.Writer, s *session, stop
 	case isTerminal(out):
 		return &bar{out: out, bar: newBar(out, f.expected(ctx, s), "jobs")}
 	}
-	return &printer{out: out, label: s.claimed, stop: stop}
+	return &printer{out: out, label: s.claimed, atMostOnce: func(typ string) bool { return s.Policy(typ).AtMostOnce }, stop: stop}
 }
 
 // claimed returns the id of a job as list shows it.
@@ -49,6 +49,8 @@ type printer struct {
 	label func(*jobqueue.Claim) string
 	stop  func()
 	err   error
+
+	atMostOnce func(typ string) bool
 }
 
 func (p *printer) ended(e runner.Ended) {
@@ -66,7 +68,7 @@ func (p *printer) close(res *runner.Result) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.err == nil {
-		_, p.err = fmt.Fprintln(p.out, now(), res)
+		_, p.err = fmt.Fprintln(p.out, now(), plain(res.String()))
 	}
 	return p.err
 }
@@ -96,7 +98,9 @@ func (p *printer) outcome(e runner.Ended) string {
 	case jobqueue.ActionRetry:
 		became = "retried"
 	case jobqueue.ActionAbandon:
-		became = "abandoned"
+		if became = "abandoned"; p.atMostOnce(e.Claim.Type) {
+			became = "not tried again" // It was settled before it ran, so nothing is kept of it.
+		}
 	case jobqueue.ActionGiveBack:
 		text, became = escape(e.Err.Error()), "put off"
 		if errors.Is(e.Err, jobqueue.ErrFault) {
@@ -115,7 +119,7 @@ type bar struct {
 }
 
 func newBar(out io.Writer, total int, what string) *progressbar.ProgressBar {
-	return progressbar.NewOptions(total,
+	b := progressbar.NewOptions(total,
 		progressbar.OptionSetWriter(out),
 		progressbar.OptionSetDescription(what),
 		progressbar.OptionShowCount(),
@@ -125,6 +129,9 @@ func newBar(out io.Writer, total int, what string) *progressbar.ProgressBar {
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionFullWidth(),
 	)
+	// Else time begins with the first job that is done, and the first rate is one of no time at all.
+	b.StartWithoutRender()
+	return b
 }
 
 // expected returns how many jobs the run will have as far as can be said, -1 if it cannot.
@@ -175,7 +182,7 @@ func (b *bar) close(res *runner.Result) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.bar.Finish()
-	_, err := fmt.Fprintln(b.out, res)
+	_, err := fmt.Fprintln(b.out, plain(res.String()))
 	return err
 }
 
@@ -248,7 +255,7 @@ func (d *document) close(res *runner.Result) error {
 		Elapsed:  res.Elapsed.Milliseconds(),
 	}
 	if res.Err != nil {
-		doc.Error = res.Err.Error()
+		doc.Error = inline(res.Err)
 	}
 	if doc.Jobs == nil {
 		doc.Jobs = []ranJob{}

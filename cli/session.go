@@ -29,7 +29,7 @@ type session struct {
 
 // open loads the farm file and opens its backends; create says whether to make SQLite files that are not there.
 func (e *env) open(c *cobra.Command, create bool) (*session, error) {
-	s := &session{reg: &jobqueue.Registry{}, log: slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))}
+	s := &session{reg: &jobqueue.Registry{}, log: slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{ReplaceAttr: readable}))}
 	var err error
 	if s.farm, err = e.farm(create); err != nil {
 		return nil, err
@@ -43,6 +43,14 @@ func (e *env) open(c *cobra.Command, create bool) (*session, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// readable makes an error in the log one that people read.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == "error" {
+		a.Value = slog.StringValue(plain(a.Value.String()))
+	}
+	return a
 }
 
 func (e *env) farm(create bool) (*config.Farm, error) {
@@ -97,6 +105,28 @@ func (s *session) home(domain string) (string, error) {
 		return "", usagef("a domain is needed, one of the farm's: %s", some(list))
 	}
 	return s.Domain(), nil
+}
+
+// known returns an error for a domain that nobody knows: it is none of the farm's, and nothing of it is in a store.
+func (s *session) known(ctx context.Context, domain string) error {
+	if domain == "" || s.farm.Has(domain) {
+		return nil
+	}
+	for _, st := range s.Stores {
+		counts, err := st.Backend.Counts(ctx)
+		if err != nil || slices.ContainsFunc(counts, func(c jobqueue.Counts) bool { return c.Domain == domain && c.Total() > 0 }) {
+			return nil // What cannot be asked may know it.
+		}
+	}
+	held, err := s.held(ctx, jobqueue.Filter{Domain: domain})
+	if err != nil || len(held) > 0 {
+		return nil
+	}
+	pauses, err := s.Pauses(ctx)
+	if err != nil || slices.ContainsFunc(pauses, func(p jobqueue.Pause) bool { return p.Domain == domain }) {
+		return nil
+	}
+	return usagef("domain %q is not one of the farm's, which are %s, and no store has jobs of it", domain, some(s.farm.Domains()))
 }
 
 // some enumerates the first few of a list.

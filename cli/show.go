@@ -28,7 +28,8 @@ func (e *env) show() *cobra.Command {
 ready one has been so: in all, and with --group for each domain and type.
 
 "no handler" means that this program cannot run the type: its jobs wait for one that can.
-What is paused is held back until it is resumed; what is held is being copied to another
+"without" names partitions that are away, whose jobs are not counted; so does "missing"
+in the document. What is paused is held back until it is resumed; what is held is being copied to another
 backend, or was when that was interrupted. A type whose handler is at fault rests
 in the runners that say so. A transaction that somebody else has kept open in a PostgreSQL
 database for over a minute, so that nothing is cleaned up there, is named.`,
@@ -43,9 +44,11 @@ database for over a minute, so that nothing is cleaned up there, is named.`,
 		if asJSON && asNull {
 			return errFormats
 		}
-		rows, err := s.rows(ctx, f)
-		_, partly := errors.AsType[*jobqueue.PartError](err)
-		if err != nil && !partly {
+		if err := s.known(ctx, f.Domain); err != nil {
+			return err
+		}
+		rows, away, err := s.rows(ctx, f)
+		if err != nil && len(away) == 0 {
 			return err
 		}
 		missing := err // to be told behind what there is
@@ -81,13 +84,13 @@ database for over a minute, so that nothing is cleaned up there, is named.`,
 		sum := total(rows)
 		switch out := c.OutOrStdout(); {
 		case asJSON:
-			return errors.Join(showJSON(out, rows, sum, pauses, faults, holders, held), missing)
+			return errors.Join(showJSON(out, rows, sum, away, pauses, faults, holders, held), missing)
 		case asNull:
 			return errors.Join(showNull(out, rows), missing)
 		case group:
-			return errors.Join(showTable(out, rows, sum), showHeld(out, held), showHolders(out, holders), missing)
+			return errors.Join(showTable(out, rows, sum, away), showHeld(out, held), showHolders(out, holders), missing)
 		default:
-			return errors.Join(showTotal(out, rows, sum, pauses, faults), showHeld(out, held), showHolders(out, holders), missing)
+			return errors.Join(showTotal(out, rows, sum, away, pauses, faults), showHeld(out, held), showHolders(out, holders), missing)
 		}
 	})
 	return c
@@ -159,17 +162,17 @@ func (r *row) note() string {
 	return strings.Join(notes, "; ")
 }
 
-// rows counts every store, so that jobs whose type is routed elsewhere by now are seen too. A PartError comes
-// with the rows that there are.
-func (s *session) rows(ctx context.Context, f jobqueue.Filter) ([]row, error) {
+// rows counts every store, so that jobs whose type is routed elsewhere by now are seen too. Where partitions are away it
+// returns their names and an error, with the rows that there are.
+func (s *session) rows(ctx context.Context, f jobqueue.Filter) (rows []row, away []string, missing error) {
 	byName := map[jobqueue.Name]*row{}
-	var missing error
 	for _, st := range s.Stores {
 		counts, err := st.Backend.Counts(ctx)
-		if _, partly := errors.AsType[*jobqueue.PartError](err); partly {
+		if part, partly := errors.AsType[*jobqueue.PartError](err); partly {
+			away = append(away, part.Parts...)
 			missing = errors.Join(missing, err)
 		} else if err != nil {
-			return nil, &jobqueue.Error{Op: "count", Err: err}
+			return nil, nil, &jobqueue.Error{Op: "count", Err: err}
 		}
 		for _, n := range counts {
 			if f.Domain != "" && n.Domain != f.Domain || f.Type != "" && n.Type != f.Type || n.Total() == 0 {
@@ -183,7 +186,7 @@ func (s *session) rows(ctx context.Context, f jobqueue.Filter) ([]row, error) {
 			r.add(row{Ready: n.Ready, Delayed: n.Delayed, Claimed: n.Claimed, Abandoned: n.Abandoned, Oldest: n.Age.Seconds()})
 		}
 	}
-	rows := make([]row, 0, len(byName))
+	rows = make([]row, 0, len(byName))
 	for _, r := range byName {
 		rows = append(rows, *r)
 	}
@@ -193,7 +196,7 @@ func (s *session) rows(ctx context.Context, f jobqueue.Filter) ([]row, error) {
 		}
 		return strings.Compare(a.Type, b.Type)
 	})
-	return rows, missing
+	return rows, away, missing
 }
 
 func (r *row) add(o row) {
@@ -219,9 +222,21 @@ func total(rows []row) row {
 	return sum
 }
 
-func showTotal(w io.Writer, rows []row, sum row, pauses []jobqueue.Pause, faults map[string]string) error {
-	if _, err := fmt.Fprintf(w, "ready %d, delayed %d, claimed %d, abandoned %d, oldest %s\n",
-		sum.Ready, sum.Delayed, sum.Claimed, sum.Abandoned, sum.oldest()); err != nil {
+// without says what is not counted; "" if everything is.
+func without(away []string) string {
+	if len(away) == 0 {
+		return ""
+	}
+	return "without " + enumerate(away)
+}
+
+func showTotal(w io.Writer, rows []row, sum row, away []string, pauses []jobqueue.Pause, faults map[string]string) error {
+	line := fmt.Sprintf("ready %d, delayed %d, claimed %d, abandoned %d, oldest %s",
+		sum.Ready, sum.Delayed, sum.Claimed, sum.Abandoned, sum.oldest())
+	if len(away) > 0 {
+		line += ", " + without(away)
+	}
+	if _, err := fmt.Fprintln(w, line); err != nil {
 		return err
 	}
 	var types []string
@@ -249,16 +264,16 @@ func showTotal(w io.Writer, rows []row, sum row, pauses []jobqueue.Pause, faults
 	return nil
 }
 
-func showTable(w io.Writer, rows []row, sum row) error {
+func showTable(w io.Writer, rows []row, sum row, away []string) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "DOMAIN\tTYPE\tREADY\tDELAYED\tCLAIMED\tABANDONED\tOLDEST\t")
-	line := func(domain, typ string, r row) {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", domain, typ, r.Ready, r.Delayed, r.Claimed, r.Abandoned, r.oldest(), r.note())
+	line := func(domain, typ string, r row, note string) {
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", domain, typ, r.Ready, r.Delayed, r.Claimed, r.Abandoned, r.oldest(), note)
 	}
 	for _, r := range rows {
-		line(jobqueue.EscapeName(r.Domain), jobqueue.EscapeName(r.Type), r)
+		line(jobqueue.EscapeName(r.Domain), jobqueue.EscapeName(r.Type), r, r.note())
 	}
-	line("total", "", sum)
+	line("total", "", sum, without(away))
 	return t.Flush()
 }
 
@@ -271,13 +286,14 @@ func showNull(w io.Writer, rows []row) error {
 	return nil
 }
 
-func showJSON(w io.Writer, rows []row, sum row, pauses []jobqueue.Pause, faults map[string]string, holders []holder, held []heldBy) error {
+func showJSON(w io.Writer, rows []row, sum row, away []string, pauses []jobqueue.Pause, faults map[string]string, holders []holder, held []heldBy) error {
 	return printJSON(w, struct {
 		Queues    []row             `json:"queues"`
 		Total     row               `json:"total"`
+		Missing   []string          `json:"missing,omitempty"` // partitions that are away: the numbers are without them
 		Pauses    []shownPause      `json:"pauses"`
 		Faults    map[string]string `json:"faults"`
 		Held      []heldBy          `json:"held,omitempty"`
 		Snapshots []holder          `json:"snapshots,omitempty"`
-	}{rows, sum, shownPauses(pauses), faults, held, holders}, "  ")
+	}{rows, sum, away, shownPauses(pauses), faults, held, holders}, "  ")
 }

@@ -99,7 +99,7 @@ func (f *simulateFlags) run(c *cobra.Command) error {
 			return err
 		}
 		if err := os.WriteFile(f.svg, b.Bytes(), 0o666); err != nil {
-			return err
+			return usagef("--svg: %w; it must be a file in a directory that is there, and that can be written", err)
 		}
 	}
 	if f.asJSON {
@@ -152,7 +152,7 @@ func preset(f *flag, v any) *flag {
 
 // number is a flag for a number.
 func number(p *float64, low, high float64) *flag {
-	return &flag{"", "N", func(s string) error {
+	return &flag{kind: "N", read: func(s string) error {
 		n, err := strconv.ParseFloat(s, 64)
 		if err != nil || !(n >= low && n <= high) {
 			return fmt.Errorf("it must be a number from %v to %v", low, high)
@@ -164,7 +164,7 @@ func number(p *float64, low, high float64) *flag {
 
 // milliseconds is a flag for a length of time that is more than 0.
 func milliseconds(p *time.Duration) *flag {
-	return &flag{p.String(), "duration", func(s string) error {
+	return &flag{text: p.String(), kind: "duration", read: func(s string) error {
 		d, err := config.ParseDuration(s)
 		if err != nil || d <= 0 {
 			return errors.New("it must be a length of time, such as 50ms or 2s")
@@ -176,7 +176,7 @@ func milliseconds(p *time.Duration) *flag {
 
 // policies is a repeatable flag for orders of serving.
 func policies(list *[]simulate.Policy) *flag {
-	return &flag{"", "order", func(s string) error {
+	return &flag{kind: "order", repeats: true, read: func(s string) error {
 		p := simulate.Policy(s)
 		if !slices.Contains(simulate.Policies(), p) {
 			return errors.New("it must be one of fifo, random, round-robin, fair")

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/wikifarm/jobqueue"
@@ -60,16 +62,34 @@ func (s *session) parts(f jobqueue.Filter) ([]part, error) {
 
 // unlabel is the inverse of label.
 func (s *session) unlabel(label string) (store, id string, err error) {
-	if len(s.Stores) == 1 {
-		return s.Stores[0].Name, label, nil
-	}
-	var names []string
-	store, id, _ = strings.Cut(label, ":")
-	for _, st := range s.Stores {
-		if st.Name == store && id != "" {
-			return store, id, nil
+	store, id = s.Stores[0].Name, label
+	if len(s.Stores) > 1 {
+		var names []string
+		for _, st := range s.Stores {
+			names = append(names, st.Name)
 		}
-		names = append(names, st.Name)
+		store, id, _ = strings.Cut(label, ":")
+		if id == "" || !slices.Contains(names, store) {
+			return "", "", usagef("id %q must begin with the name of its backend and a colon; the backends are %s", label, enumerate(names))
+		}
 	}
-	return "", "", usagef("id %q must begin with the name of its backend and a colon; the backends are %s", label, enumerate(names))
+	if parts := s.farm.Partitions(store); len(parts) > 0 {
+		if part, rest, _ := strings.Cut(id, ":"); rest == "" || !slices.Contains(parts, part) {
+			return "", "", usagef("id %q is of no partition of backend %s, which are %s", label, store, enumerate(parts))
+		}
+	}
+	return store, id, nil
+}
+
+// inMemory names what of a backend forgets its jobs when the process ends: the backend, or some of its partitions.
+func (s *session) inMemory(name string) (all []string) {
+	if s.farm.InMemory(name) {
+		return []string{"backend " + name}
+	}
+	for _, part := range s.farm.Partitions(name) {
+		if s.farm.InMemory(part) {
+			all = append(all, fmt.Sprintf("partition %s of backend %s", part, name))
+		}
+	}
+	return all
 }

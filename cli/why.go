@@ -102,6 +102,8 @@ func (r *reasons) find(ctx context.Context, id string) error {
 			if r.name.Domain, err = r.home(""); err != nil {
 				return err
 			}
+		} else if err := r.known(ctx, r.name.Domain); err != nil {
+			return err
 		}
 		if waits, err := r.queue(ctx); err != nil || !waits {
 			return err

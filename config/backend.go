@@ -91,12 +91,14 @@ func readPassword(key, file string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %s: %w", jobqueue.ErrInvalid, key, err)
 	}
-	password := strings.TrimRight(string(text), "\r\n")
+	password := trimPassword(text)
 	if password == "" {
 		return "", fmt.Errorf("%w: %s: %s is empty", jobqueue.ErrInvalid, key, file)
 	}
 	return password, nil
 }
+
+func trimPassword(text []byte) string { return strings.TrimRight(string(text), "\r\n") }
 
 // checkURL refuses a password that stands in the farm file.
 func (r *reader) checkURL(n ast.Node, what string, v value) {
@@ -177,9 +179,7 @@ func (r *reader) backend(at, n ast.Node, what string, kinds map[string]kind) bac
 		}
 	}
 	keys["passwordFile"] = func(n ast.Node) {
-		if v, ok := r.text(n, what+".passwordFile"); ok {
-			b.password = r.absolute(v.text)
-		}
+		b.password = r.passwordFile(n, what+".passwordFile")
 	}
 	for key, read := range keys {
 		keys[key] = func(n ast.Node) {
@@ -188,7 +188,11 @@ func (r *reader) backend(at, n ast.Node, what string, kinds map[string]kind) bac
 		}
 	}
 	before := len(r.errs)
-	r.section(n, what, keys)
+	offered := slices.Sorted(maps.Keys(keys))
+	if k, known := kinds[r.peek(n, "kind")]; known {
+		offered = slices.Sorted(slices.Values(append([]string{"kind"}, k.keys...)))
+	}
+	r.sectionOf(n, what, keys, offered)
 	b.federation.readSections(r, what)
 	if given["kind"] == nil {
 		r.fail(at, "%s.kind is missing, it must be %s", what, names)

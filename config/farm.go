@@ -31,6 +31,7 @@ type Farm struct {
 	types    map[string]settings
 	domains  domains
 	sharing  sharing
+	files    []file // that are read when they are needed
 
 	aggregator []backend // servers, in the order in which they are tried
 }
@@ -129,6 +130,10 @@ func (f *Farm) read(r *reader, top ast.Node) {
 	f.checkBackends(r, top)
 	f.checkSharing(r)
 	f.checkAggregator(r)
+	if f.domains.file.text == "" {
+		r.errs = append(r.errs, f.strangers()...)
+	}
+	f.files = r.files
 }
 
 func (f *Farm) checkBackends(r *reader, top ast.Node) {

@@ -17,8 +17,16 @@ import (
 type federation struct {
 	partitions []partition // in the order of the file, those that only sections name behind the others
 	sections   map[string]federated.Section
+	domains    []sectionDomain
 	given      bool
 	written    ast.Node // sections, to be read when the partitions are known
+}
+
+// A sectionDomain is one entry of the domains of a section.
+type sectionDomain struct {
+	line ast.Node
+	what string
+	value
 }
 
 // A partition is one entry of partitions.
@@ -104,6 +112,7 @@ func (f *federation) readSection(r *reader, what, name string, at, n ast.Node) {
 				}
 				if ok && !slices.Contains(s.Domains, v.text) {
 					s.Domains = append(s.Domains, v.text)
+					f.domains = append(f.domains, sectionDomain{n, what + ".domains", v})
 				}
 			})
 		},
@@ -179,3 +188,15 @@ func (f *Farm) openFederated(ctx context.Context, conf backend) (jobqueue.Backen
 	}
 	return b, b, nil
 }
+
+// Partitions returns the names of the backends that a federated one of the farm file is made of, sorted; none if it is of another kind.
+func (f *Farm) Partitions(backend string) (names []string) {
+	for _, p := range f.backends[backend].federation.partitions {
+		names = append(names, p.name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// InMemory reports whether a backend of the farm file, which may be a partition of another, keeps its jobs in the process.
+func (f *Farm) InMemory(backend string) bool { return f.backends[backend].kind == "memory" }

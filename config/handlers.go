@@ -138,13 +138,6 @@ func (r *reader) environ(n ast.Node, what string) map[string]string {
 
 func (r *reader) endpoint(n ast.Node, what string) (e handler.Endpoint) {
 	mistakes := len(r.errs)
-	path := func(p *string, key string) func(ast.Node) {
-		return func(n ast.Node) {
-			if v, ok := r.text(n, what+"."+key); ok {
-				*p = r.absolute(v.text)
-			}
-		}
-	}
 	length := func(p *time.Duration, key string) func(ast.Node) {
 		return func(n ast.Node) {
 			if d := r.duration(n, what+"."+key, ""); d != nil {
@@ -164,8 +157,8 @@ func (r *reader) endpoint(n ast.Node, what string) (e handler.Endpoint) {
 			e.Headers = map[string]string{}
 			r.named(n, what+".headers", func(name string, _ ast.Node, v value) { e.Headers[name] = v.text })
 		},
-		"tokenFile": path(&e.TokenFile, "tokenFile"),
-		"hmacFile":  path(&e.HMACFile, "hmacFile"),
+		"tokenFile": func(n ast.Node) { e.TokenFile = r.file(n, what+".tokenFile", "the token", notEmpty) },
+		"hmacFile":  func(n ast.Node) { e.HMACFile = r.file(n, what+".hmacFile", "the key", notEmpty) },
 		"connect":   length(&e.Connect, "connect"),
 		"timeout":   length(&e.Timeout, "timeout"),
 	})

@@ -29,6 +29,7 @@ type reader struct {
 	path    string
 	anchors map[string]ast.Node
 	errs    []error
+	files   []file // that it came across
 }
 
 // parse returns the top node of a document, nil for an empty one.
@@ -186,20 +187,40 @@ func (r *reader) pairs(n ast.Node, what string, each func(key string, at, value 
 type section map[string]func(value ast.Node)
 
 func (r *reader) section(n ast.Node, what string, s section) {
+	r.sectionOf(n, what, s, slices.Sorted(maps.Keys(s)))
+}
+
+// sectionOf is section of which only some keys are worth naming.
+func (r *reader) sectionOf(n ast.Node, what string, s section, keys []string) {
 	r.pairs(n, what, func(key string, at, value ast.Node) {
 		if read, ok := s[key]; ok {
 			read(value)
 			return
 		}
-		keys := slices.Sorted(maps.Keys(s))
 		for _, k := range keys {
 			if strings.EqualFold(k, key) {
 				r.fail(at, "unknown key %q of %s, write %s", key, what, k)
 				return
 			}
 		}
+		if len(keys) == 1 {
+			r.fail(at, "unknown key %q of %s, the only key is %s", key, what, keys[0])
+			return
+		}
 		r.fail(at, "unknown key %q of %s, the keys are %s", key, what, strings.Join(keys, ", "))
 	})
+}
+
+// peek returns the word under a key of a mapping, "" if there is none. What is wrong with it is told when it is read.
+func (r *reader) peek(n ast.Node, key string) (word string) {
+	quiet := &reader{path: r.path, anchors: r.anchors}
+	quiet.pairs(n, key, func(k string, _, value ast.Node) {
+		if k == key {
+			v, _ := quiet.scalar(value, key)
+			word = v.text
+		}
+	})
+	return word
 }
 
 // list calls each for every item of a sequence.

@@ -47,13 +47,6 @@ func (o *redisOptions) section(r *reader, what string) section {
 			}
 		}
 	}
-	file := func(p *string, key string) func(ast.Node) {
-		return func(n ast.Node) {
-			if v, ok := r.text(n, what+"."+key); ok {
-				*p = r.absolute(v.text)
-			}
-		}
-	}
 	return section{
 		"addrs": func(n ast.Node) {
 			r.list(n, what+".addrs", func(n ast.Node) {
@@ -68,7 +61,7 @@ func (o *redisOptions) section(r *reader, what string) section {
 		"master":               text(&o.master, "master"),
 		"user":                 text(&o.user, "user"),
 		"sentinelUser":         text(&o.sentinelUser, "sentinelUser"),
-		"sentinelPasswordFile": file(&o.sentinelPassword, "sentinelPasswordFile"),
+		"sentinelPasswordFile": func(n ast.Node) { o.sentinelPassword = r.passwordFile(n, what+".sentinelPasswordFile") },
 		"prefix":               text(&o.prefix, "prefix"),
 		"db": func(n ast.Node) {
 			if v, ok := r.scalar(n, what+".db"); ok {
@@ -90,21 +83,17 @@ func (o *redisOptions) section(r *reader, what string) section {
 			o.tls = &tlsFiles{}
 			of := what + ".tls"
 			r.section(n, of, section{
-				"ca":     func(n ast.Node) { tlsFile(r, &o.tls.ca, n, of+".ca") },
-				"cert":   func(n ast.Node) { tlsFile(r, &o.tls.cert, n, of+".cert") },
-				"key":    func(n ast.Node) { tlsFile(r, &o.tls.key, n, of+".key") },
+				"ca": func(n ast.Node) { o.tls.ca = r.file(n, of+".ca", "certificates in PEM", holdsCertificates) },
+				"cert": func(n ast.Node) {
+					o.tls.cert = r.file(n, of+".cert", "a certificate in PEM that fits the key", o.tls.fits)
+				},
+				"key":    func(n ast.Node) { o.tls.key = r.file(n, of+".key", "the certificate's key in PEM", notEmpty) },
 				"server": func(n ast.Node) { text(&o.tls.server, "tls.server")(n) },
 			})
 			if (o.tls.cert == "") != (o.tls.key == "") {
 				r.fail(n, "%s: cert and key go together", of)
 			}
 		},
-	}
-}
-
-func tlsFile(r *reader, p *string, n ast.Node, what string) {
-	if v, ok := r.text(n, what); ok {
-		*p = r.absolute(v.text)
 	}
 }
 

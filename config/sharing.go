@@ -148,7 +148,7 @@ func (r *reader) counts(n ast.Node, what, kind string) map[string]int {
 // types reads a list of types; a word stands for all of them, unless it is "".
 func (r *reader) types(n ast.Node, what, all string) (types []string) {
 	r.list(n, what, func(n ast.Node) {
-		v, ok := r.text(n, what)
+		v, ok := r.typeName(n, what)
 		if !ok {
 			return
 		}
@@ -163,6 +163,15 @@ func (r *reader) types(n ast.Node, what, all string) (types []string) {
 		types = append(types, v.text)
 	})
 	return types
+}
+
+// typeName reads the name of a type, which may be the word null: there is such a type.
+func (r *reader) typeName(n ast.Node, what string) (value, bool) {
+	quiet := &reader{anchors: r.anchors} // What is wrong is told below.
+	if null, ok := quiet.resolve(n).(*ast.NullNode); ok && null.GetToken().Value == "null" {
+		return value{"null", "null"}, true
+	}
+	return r.text(n, what)
 }
 
 // checkSharing finds classes that there are not, and types that no group covers.

@@ -88,7 +88,7 @@ func (b *Backend) checkServer(ctx context.Context, one redis.Cmdable) (warning s
 	if p := info["maxmemory_policy"]; p != "" && p != "noeviction" {
 		return "", invalid("%s has maxmemory-policy %s, with which it deletes jobs when it is full; set it to noeviction", b.where, p)
 	}
-	if info["aof_enabled"] == "0" {
+	if info["aof_enabled"] == "0" && info["loading"] != "1" { // While it loads its data it says so, whatever it keeps.
 		warning = "Redis keeps no append-only file, so a crash loses jobs; set appendonly to yes"
 	}
 	return warning, nil

@@ -73,7 +73,9 @@ func (r *run) tell(j *job, err error, do jobqueue.Action) {
 	case jobqueue.ActionGiveBack:
 		level, msg = slog.LevelInfo, "job put off"
 	case jobqueue.ActionAbandon:
-		level, msg = slog.LevelError, "job abandoned"
+		if level, msg = slog.LevelError, "job abandoned"; j.early != nil {
+			msg = "job failed and is not tried again" // It is in no store any more.
+		}
 	}
 	r.log.Log(r.base, level, msg, r.attrs(j.claim, "took", j.took, "error", printable(err.Error()))...)
 }

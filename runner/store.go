@@ -96,7 +96,11 @@ func (s *store) heard(err error) {
 		return
 	}
 	if s.failures == 0 && s.r.calls.Err() == nil { // else it is the abort that fails
-		s.r.log.Warn("store fails", "error", printable(err.Error()))
+		msg := "store fails"
+		if errors.Is(err, jobqueue.ErrReadOnly) {
+			msg = "store is read-only"
+		}
+		s.r.log.Warn(msg, "error", printable(err.Error()))
 	}
 	s.err = err
 	s.retryAt = time.Now().Add(backoff(s.failures))
