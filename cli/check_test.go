@@ -105,3 +105,22 @@ func TestCheckHeldUp(t *testing.T) {
 	defer tx.Rollback()
 	checks(t, 2, "CRITICAL: the default backend cannot be written to: ")
 }
+
+// What cannot be told does not hide what is known to be critical.
+func TestCheckCriticalFirst(t *testing.T) {
+	t.Chdir(t.TempDir())
+	b := abandon(t, 1)
+	if _, err := jobqueue.NewGroup("default", jobqueue.Routes{Default: b}).Push(t.Context(), jobqueue.Spec{Type: "null"}); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", "jobs.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), "drop table abandoned"); err != nil {
+		t.Fatal(err)
+	}
+	checks(t, 2, "CRITICAL: no live runner, of 0, runs default/null; invalid: ")
+	checks(t, 3, "UNKNOWN: invalid: ", "--no-runners")
+}
