@@ -36,6 +36,16 @@ func TestManyPopped(t *testing.T) {
 	if err != nil || len(claims) != 2700 {
 		t.Fatalf("Pop = %d, %v", len(claims), err)
 	}
+	ends := map[string]time.Time{}
+	for e, err := range b.List(t.Context(), jobqueue.Filter{}) {
+		must(t, err)
+		ends[e.ID] = e.Expires
+	}
+	for _, c := range claims {
+		if c.Expires.After(ends[c.ID]) {
+			t.Fatalf("the lease of job %s ends at %v, and its claim says %v", c.ID, ends[c.ID], c.Expires)
+		}
+	}
 	if err := settleAll(t.Context(), b, claims[:100]); err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,12 @@
 package queueredis_test
 
 import (
+	"bytes"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -11,10 +14,11 @@ import (
 	"github.com/wikifarm/jobqueue/queueredis"
 )
 
-// A mute is before a server and, once told to, cuts a connection in place of the next answer.
+// A mute is before a server and, once told to, cuts a connection in place of the next answer, or of that to what has a word in it.
 type mute struct {
 	URL   string
 	armed atomic.Bool
+	word  atomic.Pointer[string]
 }
 
 func newMute(t *testing.T, socket string) *mute {
@@ -52,6 +56,9 @@ func (m *mute) pass(from, to net.Conn, answers bool) {
 		if err != nil || answers && m.armed.CompareAndSwap(true, false) {
 			return
 		}
+		if word := m.word.Load(); !answers && word != nil && bytes.Contains(buf[:n], []byte(*word)) && m.word.CompareAndSwap(word, nil) {
+			m.armed.Store(true)
+		}
 		if _, err := to.Write(buf[:n]); err != nil {
 			return
 		}
@@ -87,4 +94,40 @@ func TestChangeUnanswered(t *testing.T) {
 	m.armed.Store(true)
 	_, err = b.Delete(t.Context(), jobqueue.Filter{})
 	wants(t, err, jobqueue.ErrUnavailable, "")
+}
+
+// A Pop takes a second script when there are many queues. When the answer to that is lost, its repeat gets the same job and not one more,
+// which nobody would know of.
+func TestPopUnansweredMidway(t *testing.T) {
+	t.Parallel()
+	s := private(t)
+	m := newMute(t, s.Socket())
+	b := open(t, queueredis.Options{URL: m.URL})
+	last := jobqueue.Name{Domain: "wiki", Type: "last"}
+	r := jobs(4, 10)
+	for i := range r[1:] {
+		r[i+1].Name = last
+	}
+	push(t, b, r)
+	wants := []jobqueue.Want{{Name: work, Max: 1}}
+	for i := range 499 {
+		wants = append(wants, jobqueue.Want{Name: jobqueue.Name{Domain: fmt.Sprint("wiki", i), Type: "none"}, Max: 1})
+	}
+	wants = append(wants, jobqueue.Want{Name: last, Max: 1})
+	if claims, err := b.Pop(t.Context(), jobqueue.Lease{Token: uuid.New(), TTL: time.Hour}, wants...); err != nil || len(claims) != 2 { // The server knows the script.
+		t.Fatal(len(claims), err)
+	}
+	m.word.Store(&last.Type)
+	claims, err := b.Pop(t.Context(), jobqueue.Lease{Token: uuid.New(), TTL: time.Hour}, wants...)
+	if m.word.Load() != nil {
+		t.Fatal("no answer was lost")
+	}
+	if err != nil || len(claims) != 1 {
+		t.Fatalf("Pop = %d, %v", len(claims), err)
+	}
+	c, err := b.Counts(t.Context(), last)
+	if err != nil || c[0].Ready != 1 || c[0].Claimed != 2 {
+		t.Errorf("Counts = %+v, %v, want one claim more, and one job left", c, err)
+	}
+	must(t, settleAll(t.Context(), b, claims))
 }

@@ -3,6 +3,7 @@ package queueredis
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/wikifarm/jobqueue"
@@ -76,7 +77,7 @@ const maxWants = 500
 // popFrom pops from the queues of one shard, in as many turns as it takes.
 func (b *Backend) popFrom(ctx context.Context, shard int, l jobqueue.Lease, wants []wanted) (claims []*jobqueue.Claim, err error) {
 	l.Token = b.token(l.Token, shard)
-	part := ""
+	part, got := "+0", 0
 	for {
 		few := wants[:min(maxWants, len(wants))]
 		order := []any{"p", l.Token[:], micros(l.TTL), l.Owner, part, len(few)}
@@ -100,16 +101,17 @@ func (b *Backend) popFrom(ctx context.Context, shard int, l jobqueue.Lease, want
 			return nil, err
 		}
 		claims = append(claims, p.claims...)
+		got += p.n
 		switch {
 		case p.next == "more":
 			wants = p.left(few, wants)
-			part = "more"
+			part = "+" + strconv.Itoa(got)
 		case p.next != "":
 			part = p.next
 		case p.again || len(wants) <= len(few):
 			return claims, nil
 		default:
-			wants, part = wants[len(few):], "more"
+			wants, part = wants[len(few):], "+"+strconv.Itoa(got)
 		}
 		if len(wants) == 0 {
 			return claims, nil
@@ -120,6 +122,7 @@ func (b *Backend) popFrom(ctx context.Context, shard int, l jobqueue.Lease, want
 // A popped is the answer to one turn.
 type popped struct {
 	claims []*jobqueue.Claim
+	n      int   // how many jobs were claimed, with those that cannot be read
 	counts []int // of the wants
 	next   string
 	again  bool
@@ -153,6 +156,7 @@ func (b *Backend) readPopped(ctx context.Context, shard int, l jobqueue.Lease, s
 	}
 	p := &popped{next: text(a[1]), again: number(a[6]) == 1}
 	names, ids, bodies, extras := list(a[2]), list(a[3]), list(a[4]), list(a[5])
+	p.n = len(ids)
 	expires := started.Add(duration(number(a[0])))
 	claims := make([]jobqueue.Claim, len(ids))
 	at := 0

@@ -179,17 +179,16 @@ local function again(token, from)
 	return {left, from < #all and fmt('%.0f', from) or '', names, ids, bodies, extras, 1}
 end
 
--- claim records what a batch holds, after what the token held before.
-local function claim(token, ttl, owner, ids)
-	local record, last, deltas = call('HGET', cc, token), 0, {}
-	if record then
-		record = cmsgpack.unpack(record)
-		deltas = record[2]
-		for _, d in ipairs(deltas) do
-			last = last + d
-		end
+-- claim records what a batch holds, after what the token held before, and returns how long that lasts.
+local function claim(token, ttl, owner, ids, record, open)
+	local last, deltas, left = 0, record[2], ttl
+	for _, d in ipairs(deltas) do
+		last = last + d
+	end
+	if open then
+		left = fmt('%.0f', call('ZSCORE', cz, token) - now)
 	else
-		record = {owner, deltas, {}}
+		record[1] = owner
 		lease(tonumber(ttl))
 		call('HSET', cc, token .. 'l', ttl .. ' 0')
 		call('ZADD', cz, now + ttl, token)
@@ -201,10 +200,12 @@ local function claim(token, ttl, owner, ids)
 	end
 	call('HSET', cc, token, cmsgpack.pack(record))
 	call('HINCRBY', cc, token .. 'h', #ids)
+	return left
 end
 
--- pop: token, length of the lease, owner, '' or where it goes on, how many wants, and of each the name, how many
--- jobs, and the id of the one or ''.
+-- pop: token, length of the lease, owner, where it goes on, how many wants, and of each the name, how many
+-- jobs, and the id of the one or ''. It goes on after '+' and so many jobs that the token was given before, or, if
+-- that is repeated, at a place among these.
 local function pop(at)
 	local token, ttl, owner, part, n = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
 	at = at + 5
@@ -214,8 +215,12 @@ local function pop(at)
 		wants[i] = {name = ARGV[at], max = tonumber(ARGV[at + 1]), id = ARGV[at + 2], ids = {}, bodies = {}, extras = {}}
 		at = at + 3
 	end
-	if part ~= 'more' and (part ~= '' or call('HEXISTS', cc, token) == 1 or recall('e', token)) then
-		return again(token, tonumber(part) or 0), at
+	local open, before = call('HGET', cc, token), byte(part) == 43 and tonumber(sub(part, 2))
+	local record = open or recall('e', token)
+	record = record and cmsgpack.unpack(record) or {owner, {}, {}}
+	-- More than that was given to the same call, sent twice; and nothing is added to what has ended.
+	if before ~= #record[2] or #record[3] > 0 or open and tonumber(call('ZSCORE', cz, token)) <= now then
+		return again(token, before or tonumber(part)), at
 	end
 	sweepIfDue()
 	releaseAny(100)
@@ -257,8 +262,6 @@ local function pop(at)
 			front(w.q)
 		end
 	end
-	if #ids > 0 then
-		claim(token, ttl, owner, ids)
-	end
-	return {ttl, (batch.room <= 0 or batch.bytes <= 0) and 'more' or '', many, ids, bodies, extras, 0}, at
+	local left = #ids > 0 and claim(token, ttl, owner, ids, record, open) or ttl
+	return {left, (batch.room <= 0 or batch.bytes <= 0) and 'more' or '', many, ids, bodies, extras, 0}, at
 end
