@@ -96,6 +96,26 @@ func TestChangeUnanswered(t *testing.T) {
 	wants(t, err, jobqueue.ErrUnavailable, "")
 }
 
+// Nor is a value: whoever deletes it would be told that somebody else has.
+func TestSetValueUnanswered(t *testing.T) {
+	t.Parallel()
+	m := newMute(t, private(t).Socket())
+	b := open(t, queueredis.Options{URL: m.URL})
+	v, ok, err := b.SetValue(t.Context(), jobqueue.Value{Key: "k", Data: []byte("v")})
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	m.armed.Store(true)
+	_, ok, err = b.SetValue(t.Context(), jobqueue.Value{Key: "k", Version: v.Version})
+	wants(t, err, jobqueue.ErrUnavailable, "")
+	if ok {
+		t.Error("SetValue says that it was done, which nobody can know")
+	}
+	if all, err := b.Values(t.Context(), ""); err != nil || len(all) > 0 {
+		t.Errorf("Values = %v, %v, want none left", all, err)
+	}
+}
+
 // A Pop takes a second script when there are many queues. When the answer to that is lost, its repeat gets the same job and not one more,
 // which nobody would know of.
 func TestPopUnansweredMidway(t *testing.T) {

@@ -75,7 +75,7 @@ func (b *Backend) run(ctx context.Context, shard int, s *redis.Script, args ...a
 	}
 	answered := make(chan answer, 1)
 	var by redis.Scripter = b.client
-	if s == changeScript {
+	if s == changeScript || s == setScript {
 		by = once{b.client}
 	}
 	inner, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
