@@ -293,12 +293,12 @@ func (h *history) pop(ctx context.Context, client int, c popCall) error {
 	})
 }
 
-// token returns what the model knows the claims of a pop by.
+// token returns what the model knows the claims of a pop by. A store of several places makes tokens of that of the pop, which begin alike.
 func (h *history) token(c *jobqueue.Claim) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, p := range h.pops {
-		if p.token == c.Token || h.parts && [4]byte(p.token[:4]) == [4]byte(c.Token[:4]) {
+		if [4]byte(p.token[:4]) == [4]byte(c.Token[:4]) {
 			return p.token.String()
 		}
 	}
