@@ -2,6 +2,7 @@ package queueredis_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"sync/atomic"
@@ -14,11 +15,12 @@ import (
 	"github.com/wikifarm/jobqueue/queueredis"
 )
 
-// A mute is before a server and, once told to, cuts a connection in place of the next answer, or of that to what has a word in it.
+// A mute is before a server and, once told to, cuts a connection in place of the next answer.
 type mute struct {
 	URL   string
 	armed atomic.Bool
-	word  atomic.Pointer[string]
+	word  atomic.Pointer[string] // what is asked for with this has then called first
+	then  func()
 }
 
 func newMute(t *testing.T, socket string) *mute {
@@ -57,7 +59,7 @@ func (m *mute) pass(from, to net.Conn, answers bool) {
 			return
 		}
 		if word := m.word.Load(); !answers && word != nil && bytes.Contains(buf[:n], []byte(*word)) && m.word.CompareAndSwap(word, nil) {
-			m.armed.Store(true)
+			m.then()
 		}
 		if _, err := to.Write(buf[:n]); err != nil {
 			return
@@ -116,38 +118,77 @@ func TestSetValueUnanswered(t *testing.T) {
 	}
 }
 
+// manyWants fills the queue work and one that a Pop of all these wants asks for last, in a script of its own.
+func manyWants(t *testing.T, b jobqueue.Backend) (wants []jobqueue.Want, last jobqueue.Name) {
+	t.Helper()
+	last = jobqueue.Name{Domain: "wiki", Type: "last"}
+	r := jobs(5, 10)
+	for i := range r[2:] {
+		r[i+2].Name = last
+	}
+	push(t, b, r)
+	if _, err := b.Settle(t.Context(), jobqueue.Outcome{Claim: &jobqueue.Claim{ID: "1"}, Do: jobqueue.ActionDone}); err != nil { // The server knows the script.
+		t.Fatal(err)
+	}
+	wants = []jobqueue.Want{{Name: work, Max: 1}}
+	for i := range 499 {
+		wants = append(wants, jobqueue.Want{Name: jobqueue.Name{Domain: fmt.Sprint("wiki", i), Type: "none"}, Max: 1})
+	}
+	return append(wants, jobqueue.Want{Name: last, Max: 1}), last
+}
+
 // A Pop takes a second script when there are many queues. When the answer to that is lost, its repeat gets the same job and not one more,
 // which nobody would know of.
 func TestPopUnansweredMidway(t *testing.T) {
 	t.Parallel()
-	s := private(t)
-	m := newMute(t, s.Socket())
+	m := newMute(t, private(t).Socket())
 	b := open(t, queueredis.Options{URL: m.URL})
-	last := jobqueue.Name{Domain: "wiki", Type: "last"}
-	r := jobs(4, 10)
-	for i := range r[1:] {
-		r[i+1].Name = last
-	}
-	push(t, b, r)
-	wants := []jobqueue.Want{{Name: work, Max: 1}}
-	for i := range 499 {
-		wants = append(wants, jobqueue.Want{Name: jobqueue.Name{Domain: fmt.Sprint("wiki", i), Type: "none"}, Max: 1})
-	}
-	wants = append(wants, jobqueue.Want{Name: last, Max: 1})
-	if claims, err := b.Pop(t.Context(), jobqueue.Lease{Token: uuid.New(), TTL: time.Hour}, wants...); err != nil || len(claims) != 2 { // The server knows the script.
-		t.Fatal(len(claims), err)
-	}
+	wants, last := manyWants(t, b)
+	m.then = func() { m.armed.Store(true) }
 	m.word.Store(&last.Type)
 	claims, err := b.Pop(t.Context(), jobqueue.Lease{Token: uuid.New(), TTL: time.Hour}, wants...)
 	if m.word.Load() != nil {
 		t.Fatal("no answer was lost")
 	}
-	if err != nil || len(claims) != 1 {
+	if err != nil || len(claims) != 2 {
 		t.Fatalf("Pop = %d, %v", len(claims), err)
 	}
 	c, err := b.Counts(t.Context(), last)
-	if err != nil || c[0].Ready != 1 || c[0].Claimed != 2 {
-		t.Errorf("Counts = %+v, %v, want one claim more, and one job left", c, err)
+	if err != nil || c[0].Ready != 2 || c[0].Claimed != 1 {
+		t.Errorf("Counts = %+v, %v, want one claim, and two jobs left", c, err)
 	}
 	must(t, settleAll(t.Context(), b, claims))
+}
+
+// When the lease of a Pop ends before its second script, nothing is added to it: its token would be held though a job of it has been given back.
+func TestPopLapsedMidway(t *testing.T) {
+	t.Parallel()
+	s := private(t)
+	m := newMute(t, s.Socket())
+	b, other := open(t, queueredis.Options{URL: m.URL}), open(t, queueredis.Options{URL: s.URL})
+	wants, last := manyWants(t, b)
+	m.then = func() { // The claim of the first script ends, though it is given a new lease.
+		for range 3 {
+			b.Shift(70 * time.Minute)
+			other.Shift(70 * time.Minute)
+			if _, err := other.Maintain(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	m.word.Store(&last.Type)
+	claims, err := b.Pop(t.Context(), jobqueue.Lease{Token: uuid.New(), TTL: time.Hour}, wants...)
+	if m.word.Load() != nil {
+		t.Fatal("there was one script")
+	}
+	if err != nil || len(claims) == 0 {
+		t.Fatalf("Pop = %d, %v", len(claims), err)
+	}
+	if lost, err := b.Extend(t.Context(), time.Hour, claims[0].Token); err != nil || len(lost) != 1 {
+		t.Errorf("Extend = %v, %v, want the claim to be lost", lost, err)
+	}
+	c, err := other.Counts(t.Context(), work, last)
+	if err != nil || c[0].Claimed+c[1].Claimed != 0 || c[0].Ready+c[1].Ready != 5 {
+		t.Errorf("Counts = %+v, %v, want 5 ready jobs", c, err)
+	}
 }
