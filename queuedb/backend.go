@@ -39,7 +39,7 @@ type Backend struct {
 	direct  atomic.Int64 // claims of popDirect, since some were forgotten
 	reached reaches
 	late    lates
-	due     atomic.Int64 // when a direct Pop found delayed jobs that were due, in nanoseconds since 1970
+	due     atomic.Int64 // when delayed jobs were last made ready, in nanoseconds since 1970
 	polls   polls
 
 	ids   sync.Map // jobqueue.Name to int64
@@ -83,6 +83,12 @@ func (b *Backend) write(ctx context.Context, fn func(tx) error) error {
 	})
 	if err == nil {
 		b.reached.lower(lines.release)
+		for _, l := range lines.looks {
+			b.noteDue(l)
+		}
+		if lines.due != 0 {
+			b.noteReleased(lines.due)
+		}
 		b.noteLate(ctx, &lines)
 	}
 	return err

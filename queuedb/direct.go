@@ -11,7 +11,7 @@ import (
 	"github.com/wikifarm/jobqueue"
 )
 
-// dueAgain is how long after delayed jobs were due a direct Pop sees to such at once.
+// dueAgain is how long after a Pop made delayed jobs ready a direct one sees to such at once.
 const dueAgain = time.Second
 
 // popDirect claims jobs in one round trip where the store can, or in two. Where there is more to do,
@@ -151,16 +151,10 @@ func (p *poppingDirect) look(ctx context.Context, after []int64, final, due bool
 		return false, err
 	}
 	if due {
-		until, noted := released.last, released.last-1
-		if len(released.ids) < releaseFirst {
-			until, noted = released.now, everything // What is due later is not late.
-		}
-		p.b.reached.past(delayed, noted, began)
-		p.b.reached.released(until, released.some(), time.Now())
-		p.b.late.looked(delayed, max(from-1, 0), noted, began)
+		p.b.noteDue(dueLook{from, released.now, released.last, releaseFirst, len(released.ids), began})
 	}
 	if released.some() {
-		p.b.due.Store(time.Now().UnixNano())
+		p.b.noteReleased(released.last)
 		p.b.noteLate(ctx, &released.lining)
 	}
 	if !due && (none || len(p.rows) > 0) {

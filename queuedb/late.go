@@ -232,6 +232,8 @@ type lining struct {
 	began   time.Time
 	since   time.Time // when the jobs had them
 	release int64     // when the first of those that it delays is ready, or 0
+	due     int64     // when the last of those that it makes ready was due, or 0
+	looks   []dueLook
 }
 
 func (l *lining) begin() {

@@ -151,15 +151,44 @@ func (c *reaches) claimed(queue, position int64, now time.Time) {
 	k.moved = max(k.moved, position)
 }
 
-// released notes until when delayed jobs have been made ready, and whether there were any.
-func (c *reaches) released(until int64, some bool, now time.Time) {
+// lookedUntil notes until when delayed jobs have been made ready.
+func (c *reaches) lookedUntil(release int64, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at(delayed).add(release, now)
+}
+
+// released notes when the last of some delayed jobs was due that have been made ready.
+func (c *reaches) released(last int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := c.at(delayed)
-	k.add(until, now)
-	if some {
-		k.moved = max(k.moved, until)
+	k.moved = max(k.moved, last)
+}
+
+// A dueLook is a look for delayed jobs of any queue, which makes ready those it finds.
+type dueLook struct {
+	from, until int64 // release times
+	last        int64 // the latest it found
+	most, found int
+	began       time.Time
+}
+
+// noteDue notes how far a look went that is over.
+func (b *Backend) noteDue(l dueLook) {
+	until, to := l.last, l.last-1
+	if l.found < l.most {
+		until, to = l.until, everything // What is due later is not late.
 	}
+	b.reached.past(delayed, to, l.began)
+	b.reached.lookedUntil(until, time.Now())
+	b.late.looked(delayed, max(l.from-1, 0), to, l.began)
+}
+
+// noteReleased notes when the last of some delayed jobs was due that have been made ready. The next Pops look for more.
+func (b *Backend) noteReleased(last int64) {
+	b.due.Store(time.Now().UnixNano())
+	b.reached.released(last)
 }
 
 // lower has delayed jobs that are ready from then on looked at, unless it is 0.

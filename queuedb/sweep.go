@@ -133,19 +133,30 @@ func (d *due) cut(n int) {
 func (t tx) releaseDue(n int, full bool) (released int, err error) {
 	var d due
 	args := []any{t.now(), int64(n)}
+	look := dueLook{until: t.now(), most: n, began: time.Now()}
 	if !t.Exclusive() {
-		args = append(args, t.dueFrom(full))
+		look.from = t.dueFrom(full)
+		args = append(args, look.from)
 	}
 	if err := t.Query("later_due_any", d.row, args...); err != nil {
 		return 0, err
 	}
 	d.cut(n)
-	return len(d.ids), t.release(d)
+	if look.found = len(d.ids); look.found > 0 {
+		look.last = d.releases[look.found-1]
+	}
+	if !t.Exclusive() {
+		t.lines.looks = append(t.lines.looks, look)
+	}
+	return look.found, t.release(d)
 }
 
 func (t tx) release(d due) error {
 	if len(d.ids) == 0 {
 		return nil
+	}
+	if !t.Exclusive() {
+		t.lines.due = max(t.lines.due, slices.Max(d.releases))
 	}
 	if err := t.Exec("later_delete", Numbers(d.ids)); err != nil {
 		return err

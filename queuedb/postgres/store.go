@@ -18,10 +18,12 @@ import (
 // Extend, and one listens while somebody waits for work.
 const Connections = 4
 
-// Pauses before a transaction that met another one is repeated. They grow with each time.
+// Pauses before a transaction that met another one is repeated. They grow with each time. After a deadlock, which took
+// the server a second to find, it also lets the other one go first: else both would wait for each other again.
 const (
-	firstPause = 2 * time.Millisecond
-	longPause  = 100 * time.Millisecond
+	firstPause    = 2 * time.Millisecond
+	longPause     = 100 * time.Millisecond
+	deadlockPause = 100 * time.Millisecond
 )
 
 // mostBroken is how often in a row a transaction is repeated because its connection was closed.
@@ -193,8 +195,12 @@ func (s *store) run(ctx context.Context, line chan *conn, begin string, fn func(
 		default:
 			return err
 		}
+		wait := rand.N(pause)
+		if code(err) == codeDeadlock {
+			wait += deadlockPause
+		}
 		select {
-		case <-time.After(rand.N(pause)):
+		case <-time.After(wait):
 			pause = min(2*pause, longPause)
 		case <-ctx.Done():
 			return gone(ctx)
