@@ -186,6 +186,29 @@ func TestNothingPilesUp(t *testing.T) {
 	}
 }
 
+// A clock that was ahead by a day does not have pushes remembered for a day.
+func TestForgottenWhenSetBack(t *testing.T) {
+	t.Parallel()
+	prefix := newPrefix(t, 1)
+	b := open(t, queueredis.Options{URL: server.URL, Prefix: prefix})
+	c := server.Client()
+	defer c.Close()
+	b.Shift(24 * time.Hour)
+	push(t, b, jobs(1, 1))
+	b.Shift(-24 * time.Hour)
+	for range 6 {
+		push(t, b, jobs(1, 1))
+		b.Shift(jobqueue.PushMemory/2 + time.Second)
+	}
+	n := 0
+	for _, generation := range []string{"p0", "p1"} {
+		n += int(c.HLen(t.Context(), "{"+prefix+":0}:"+generation).Val())
+	}
+	if n < 2 || n > 5 {
+		t.Errorf("%d of 7 pushes are remembered, want those of twice %v at most", n, jobqueue.PushMemory)
+	}
+}
+
 // TestTogether has many goroutines push, pop and settle single jobs: far fewer scripts than calls.
 func TestTogether(t *testing.T) {
 	t.Parallel()

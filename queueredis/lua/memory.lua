@@ -13,6 +13,10 @@ end
 local function turn(kind)
 	local at = call('HMGET', KEYS[1], kind .. 'born', kind .. 'last')
 	local born, last, memory = tonumber(at[1] or 0), tonumber(at[2] or 0), memories[kind]
+	if born > now then -- The clock was set back; until it is there again nothing would be forgotten.
+		call('HSET', KEYS[1], kind .. 'born', now)
+		return 0
+	end
 	if now - born <= memory and now - last <= memory then
 		return 0
 	end
