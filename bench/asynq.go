@@ -112,7 +112,7 @@ func asynqLatency(ctx context.Context, t sample.Task) (sample.Sample, error) {
 		return sample.Sample{}, err
 	}
 	defer s.Shutdown()
-	return samples(t.Jobs, func() error {
+	return samples(t, func() error {
 		_, err := c.EnqueueContext(ctx, asynqTask(sample.NewJob(t.Size)))
 		return err
 	}, begun)
@@ -164,5 +164,5 @@ func asynqHold(ctx context.Context, t sample.Task) (sample.Sample, error) {
 	if _, err := startAsynq(t, h.run); err != nil {
 		return sample.Sample{}, err
 	}
-	return h.wait(), nil
+	return h.wait(ctx), nil
 }

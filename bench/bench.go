@@ -1,24 +1,19 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/wikifarm/jobqueue/bench/sample"
 	"github.com/wikifarm/jobqueue/queuedb/postgres/pgtest"
 	"github.com/wikifarm/jobqueue/queueredis/redistest"
 )
@@ -33,15 +28,21 @@ type bench struct {
 	admin  *pgx.Conn
 	client *redis.Client
 	report report
-	names  int // of databases so far
+	until  time.Time    // no more rounds of a row begin later
+	names  atomic.Int64 // of databases and files so far
+
+	mu        sync.Mutex // over admin, once there is more than one who makes databases
+	templates map[string]bool
 }
 
-func newBench(quick bool, only string) (_ *bench, err error) {
-	b := &bench{quick: quick}
+func newBench(ctx context.Context, quick bool, only string) (_ *bench, err error) {
+	b := &bench{quick: quick, templates: map[string]bool{}}
+	// What is measured are servers of its own, which nobody else uses.
+	os.Unsetenv(pgtest.Environment)
+	os.Unsetenv(redistest.Environment)
 	if b.only, err = regexp.Compile(only); err != nil {
 		return nil, fmt.Errorf("rows: %w", err)
 	}
-	ctx := context.Background()
 	if b.dir, err = os.MkdirTemp("", "jobqueue-bench"); err != nil {
 		return nil, err
 	}
@@ -58,7 +59,7 @@ func newBench(quick bool, only string) (_ *bench, err error) {
 	if b.admin, err = pgx.Connect(ctx, b.pg.URL); err != nil {
 		return nil, err
 	}
-	if b.redis, err = redistest.Start(); err != nil {
+	if b.redis, err = redistest.Private(); err != nil {
 		return nil, err
 	}
 	o, err := redis.ParseURL(b.redis.URL)
@@ -85,86 +86,6 @@ func (b *bench) close() error {
 		errs = append(errs, b.redis.Stop())
 	}
 	return errors.Join(append(errs, os.RemoveAll(b.dir))...)
-}
-
-// A place is an empty store.
-type place struct {
-	url  string
-	drop func()
-}
-
-// fresh returns an empty store.
-func (b *bench) fresh(ctx context.Context, store string) (place, error) {
-	b.names++
-	switch store {
-	case "postgres":
-		name := fmt.Sprintf("bench%d", b.names)
-		if _, err := b.admin.Exec(ctx, "create database "+name); err != nil {
-			return place{}, err
-		}
-		u, err := url.Parse(b.pg.URL)
-		if err != nil {
-			return place{}, err
-		}
-		u.Path = "/" + name
-		return place{u.String(), func() { b.admin.Exec(context.Background(), "drop database "+name+" with (force)") }}, nil
-	case "redis":
-		if err := b.client.FlushAll(ctx).Err(); err != nil {
-			return place{}, err
-		}
-		return place{b.redis.URL, func() {}}, nil
-	case "sqlite":
-		path := filepath.Join(b.dir, fmt.Sprintf("%d.db", b.names))
-		return place{path, func() {
-			for _, end := range []string{"", "-wal", "-shm"} {
-				os.Remove(path + end)
-			}
-		}}, nil
-	}
-	return place{drop: func() {}}, nil
-}
-
-// start starts the process for a task.
-func (b *bench) start(ctx context.Context, t sample.Task) (*exec.Cmd, *bytes.Buffer, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, nil, err
-	}
-	program := self
-	if t.System == "riversqlite" {
-		program = filepath.Join(filepath.Dir(self), "bench-riversqlite")
-	}
-	in, err := json.Marshal(t)
-	if err != nil {
-		return nil, nil, err
-	}
-	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, program)
-	cmd.Env = append(os.Environ(), worker+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, os.Stderr
-	return cmd, &out, cmd.Start()
-}
-
-// measured does a task in a process of its own.
-func (b *bench) measured(ctx context.Context, t sample.Task) (sample.Sample, error) {
-	var s sample.Sample
-	cmd, out, err := b.start(ctx, t)
-	if err != nil {
-		return s, err
-	}
-	if err := cmd.Wait(); err != nil {
-		return s, fmt.Errorf("%s %s %s: %w", t.System, t.Store, t.Do, err)
-	}
-	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
-		return s, fmt.Errorf("%s %s %s: %w", t.System, t.Store, t.Do, err)
-	}
-	if s.Err != "" {
-		return s, fmt.Errorf("%s %s %s: %s", t.System, t.Store, t.Do, s.Err)
-	}
-	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		s.PeakMiB = float64(u.Maxrss) / 1024
-	}
-	return s, nil
 }
 
 // settings are what the measurements depend on.

@@ -14,7 +14,7 @@ import (
 	"github.com/wikifarm/jobqueue/bench/sample"
 )
 
-// A curve is how the rate of draining depends on one thing.
+// A curve is how the cost of a job, from its claim to its end, depends on one thing.
 type curve struct {
 	file, title, axis string
 	at                []int
@@ -49,11 +49,13 @@ func (b *bench) draw(ctx context.Context, dir string) error {
 
 func (b *bench) drawOne(ctx context.Context, path string, c curve) error {
 	p := plot.New()
-	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = c.title, c.axis, "jobs drained a second"
+	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = c.title, c.axis, "µs a job"
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
-	p.Y.Min, p.Legend.Top = 0, true
+	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	p.Legend.Top = true
+	p.Add(plotter.NewGrid())
 	var lines []any
-	for _, store := range []string{"postgres", "redis", "sqlite"} {
+	for _, store := range []string{"postgres", "redis", "sqlite", "memory"} {
 		var points plotter.XYs
 		for _, x := range c.at {
 			t := sample.Task{System: own, Size: 100}
@@ -62,13 +64,12 @@ func (b *bench) drawOne(ctx context.Context, path string, c curve) error {
 			if err := b.cycle(ctx, m, store, t.Jobs, t.Size, nil, entrant{label: own, task: t}); err != nil {
 				return err
 			}
-			points = append(points, plotter.XY{X: float64(x), Y: m.drain[own][0]})
+			points = append(points, plotter.XY{X: float64(x), Y: 1e6 / m.drain[own][0]})
 		}
 		lines = append(lines, store, points)
 	}
 	if err := plotutil.AddLinePoints(p, lines...); err != nil {
 		return err
 	}
-	p.Y.Min = 0
 	return p.Save(16*vg.Centimeter, 10*vg.Centimeter, path)
 }

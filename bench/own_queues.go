@@ -3,40 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"time"
 
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/runner"
 
 	"github.com/wikifarm/jobqueue/bench/sample"
 )
-
-// idleTime is over how long requests are counted.
-const idleTime = 10 * time.Second
-
-// A meter says how many requests a server has answered so far.
-type meter func(ctx context.Context) (float64, error)
-
-// idle counts what is sent while nothing is ready, then pushes into random queues.
-func idle(ctx context.Context, t sample.Task, m meter, push func(queue int) error, begun <-chan float64) (sample.Sample, error) {
-	// What is sent at the start is not the point.
-	time.Sleep(3 * time.Second)
-	before, err := m(ctx)
-	if err != nil {
-		return sample.Sample{}, err
-	}
-	began := time.Now()
-	time.Sleep(idleTime)
-	after, err := m(ctx)
-	if err != nil {
-		return sample.Sample{}, err
-	}
-	sent := (after - before) / time.Since(began).Seconds()
-	s, err := samples(t.Jobs, func() error { return push(rand.IntN(t.Queues)) }, begun)
-	s.Sent = sent
-	return s, err
-}
 
 func queueName(i int) string { return fmt.Sprintf("wiki%d", i) }
 
@@ -58,10 +30,10 @@ func ownIdle(ctx context.Context, t sample.Task) (sample.Sample, error) {
 		domains[i] = queueName(i)
 	}
 	// The queues exist: each has had a job.
-	for i := range domains {
-		if _, err := o.group.On(domains[i]).Push(ctx, jobqueue.Spec{Job: &ownJob{Job: sample.NewJob(t.Size)}}); err != nil {
-			return sample.Sample{}, err
-		}
+	one := t
+	one.Jobs = t.Queues
+	if err := o.fill(ctx, one); err != nil {
+		return sample.Sample{}, err
 	}
 	go func() {
 		for range domains {

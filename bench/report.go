@@ -2,25 +2,28 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"slices"
-	"text/tabwriter"
+	"strings"
 )
 
 // A report is all that was measured.
 type report struct {
+	Command  string
+	Took     string
 	Settings []string
 	Lines    []line
 	Targets  []target
 	Failures []string
 }
 
-// A line is what one system showed in one row: the median of some rounds, the least and the most.
+// A line is what one system showed in one row: the median of some rounds, the least and the most. A percentile is of the samples of
+// all rounds instead.
 type line struct {
 	Row, System         string
 	Median, Least, Most float64
 	Unit                string
+	Rounds              int
 	Note                string `json:",omitempty"`
 }
 
@@ -38,13 +41,50 @@ func (t target) met() bool {
 	return t.Most && t.Got <= t.Want || !t.Most && t.Got >= t.Want
 }
 
+// met, in words.
+func (t target) verdict() string {
+	if t.met() {
+		return "holds"
+	}
+	return "MISSED"
+}
+
+// wanted says what is to be reached.
+func (t target) wanted() string {
+	if t.Most {
+		return "at most " + figure(t.Want)
+	}
+	return "at least " + figure(t.Want)
+}
+
+// beaten says in which rows another did better than we.
+func (r *report) beaten() (lines []string) {
+	for _, l := range r.Lines {
+		ours := r.of(l.Row, own)
+		if l.System == own || strings.HasPrefix(l.System, "bare") || math.IsNaN(ours) {
+			continue
+		}
+		if l.Unit == "jobs/s" && l.Median > ours || l.Unit != "jobs/s" && l.Median < ours {
+			lines = append(lines, fmt.Sprintf("%s: %s, %s against %s %s", l.Row, l.System, figure(l.Median), figure(ours), l.Unit))
+		}
+	}
+	return lines
+}
+
 // add adds a line of what rounds have shown.
 func (r *report) add(row, system, unit, note string, rounds []float64) {
 	if len(rounds) == 0 {
 		return
 	}
 	slices.Sort(rounds)
-	r.Lines = append(r.Lines, line{row, system, median(rounds), rounds[0], rounds[len(rounds)-1], unit, note})
+	r.addAll(row, system, unit, note, median(rounds), rounds)
+}
+
+// addAll adds a line of a figure that was found over all rounds.
+func (r *report) addAll(row, system, unit, note string, figure float64, rounds []float64) {
+	if len(rounds) > 0 {
+		r.Lines = append(r.Lines, line{row, system, figure, slices.Min(rounds), slices.Max(rounds), unit, len(rounds), note})
+	}
 }
 
 // of returns a median that was measured; NaN if it was not.
@@ -98,40 +138,5 @@ func figure(f float64) string {
 		return fmt.Sprintf("%.1f", f)
 	default:
 		return fmt.Sprintf("%.2f", f)
-	}
-}
-
-func (r *report) print(w io.Writer) {
-	for _, s := range r.Settings {
-		fmt.Fprintln(w, s)
-	}
-	fmt.Fprintln(w)
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "row\tsystem\tmedian\tleast\tmost\tunit\t")
-	last := ""
-	for _, l := range r.Lines {
-		row := l.Row
-		if row == last {
-			row = ""
-		}
-		last = l.Row
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", row, l.System, figure(l.Median), figure(l.Least), figure(l.Most), l.Unit, l.Note)
-	}
-	tw.Flush()
-	fmt.Fprintln(w)
-	fmt.Fprintln(tw, "target\twanted\tmeasured\t")
-	for _, t := range r.Targets {
-		sign, met := "at least", "met"
-		if t.Most {
-			sign = "at most"
-		}
-		if !t.met() {
-			met = "MISSED"
-		}
-		fmt.Fprintf(tw, "%s\t%s %s\t%s\t%s\n", t.What, sign, figure(t.Want), figure(t.Got), met)
-	}
-	tw.Flush()
-	for _, f := range r.Failures {
-		fmt.Fprintln(w, "failed:", f)
 	}
 }

@@ -150,7 +150,7 @@ func riverLatency(ctx context.Context, t sample.Task) (sample.Sample, error) {
 		return sample.Sample{}, err
 	}
 	defer c.Stop(context.WithoutCancel(ctx))
-	return samples(t.Jobs, func() error {
+	return samples(t, func() error {
 		_, err := c.Insert(ctx, riverArgs{sample.NewJob(t.Size)}, nil)
 		return err
 	}, begun)
@@ -195,5 +195,5 @@ func riverHold(ctx context.Context, t sample.Task) (sample.Sample, error) {
 	if err := c.Start(ctx); err != nil {
 		return sample.Sample{}, err
 	}
-	return h.wait(), nil
+	return h.wait(ctx), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/wikifarm/jobqueue/bench/sample"
 )
@@ -18,31 +19,51 @@ func (b *bench) sizeOf(whole, quick int) int {
 
 // measure measures all rows that were asked for. One that fails is noted, and the others go on.
 func (b *bench) measure(ctx context.Context) {
+	began := time.Now()
+	b.report.Command = "make bench"
+	if b.quick {
+		b.report.Command += " ARGS=--quick"
+	}
+	defer func() { b.report.Took = "took " + time.Since(began).Round(time.Second).String() }()
 	for _, r := range []struct {
 		name string
+		most time.Duration // after which no more rounds begin; each has one
 		do   func(context.Context) error
 	}{
-		{"postgres", b.postgres},
-		{"postgres wal", b.wal},
-		{"postgres snapshot", b.snapshot},
-		{"postgres million", b.million},
-		{"postgres singles", func(ctx context.Context) error { return b.singles(ctx, "postgres", "river") }},
-		{"redis", b.redisRows},
-		{"redis singles", func(ctx context.Context) error { return b.singles(ctx, "redis", "asynq") }},
-		{"sqlite", b.sqlite},
-		{"memory", b.memory},
-		{"latency", b.latency},
-		{"queues", b.queues},
-		{"kill", b.kill},
+		{"postgres", 100 * time.Second, b.postgres},
+		{"postgres wal", 10 * time.Second, b.wal},
+		{"postgres snapshot", 80 * time.Second, b.snapshot},
+		{"postgres million", 0, b.million},
+		{"postgres singles", 15 * time.Second, func(ctx context.Context) error { return b.singles(ctx, "postgres", "river") }},
+		{"redis", 35 * time.Second, b.redisRows},
+		{"redis singles", 15 * time.Second, func(ctx context.Context) error { return b.singles(ctx, "redis", "asynq") }},
+		{"sqlite", 40 * time.Second, b.sqlite},
+		{"memory", 20 * time.Second, b.memory},
+		{"waiting", 0, b.waiting},
 	} {
 		if !b.only.MatchString(r.name) || ctx.Err() != nil {
 			continue
 		}
-		fmt.Fprintln(os.Stderr, "measuring", r.name)
+		fmt.Fprintf(os.Stderr, "%4.0f s: %s\n", time.Since(began).Seconds(), r.name)
+		b.until = time.Now().Add(r.most)
 		if err := r.do(ctx); err != nil {
 			b.report.Failures = append(b.report.Failures, fmt.Sprintf("%s: %v", r.name, err))
 		}
 	}
+}
+
+// rounds does something so many times, but stops where another round would take too long.
+func (b *bench) rounds(most int, round func() error) error {
+	for i := range most {
+		began := time.Now()
+		if err := round(); err != nil {
+			return err
+		}
+		if now := time.Now(); i+1 < most && now.Add(now.Sub(began)).After(b.until) {
+			return nil
+		}
+	}
+	return nil
 }
 
 // An entrant takes part in a row: how it is called there, and what it is to do.
@@ -68,18 +89,18 @@ func newCycle() *cycle {
 // cycles has each entrant in turn fill an empty store and drain it, for some rounds.
 func (b *bench) cycles(ctx context.Context, store string, rounds, jobs, size int, between func(place) (func(), error), entrants ...entrant) (*cycle, error) {
 	c := newCycle()
-	for range rounds {
+	return c, b.rounds(rounds, func() error {
 		for _, e := range entrants {
 			if err := b.cycle(ctx, c, store, jobs, size, between, e); err != nil {
-				return c, err
+				return err
 			}
 		}
-	}
-	return c, nil
+		return nil
+	})
 }
 
 func (b *bench) cycle(ctx context.Context, c *cycle, store string, jobs, size int, between func(place) (func(), error), e entrant) error {
-	at, err := b.fresh(ctx, store)
+	at, err := b.fresh(ctx, e.task.System, store)
 	if err != nil {
 		return err
 	}
@@ -88,15 +109,6 @@ func (b *bench) cycle(ctx context.Context, c *cycle, store string, jobs, size in
 	t.Store, t.URL, t.Size, t.Jobs = store, at.url, size, jobs
 	if e.jobs > 0 {
 		t.Jobs = e.jobs
-	}
-	if store == "postgres" {
-		// What makes the tables is not measured.
-		t.Do = "push"
-		empty := t
-		empty.Jobs = 0
-		if _, err := b.measured(ctx, empty); err != nil {
-			return err
-		}
 	}
 	t.Do = "push"
 	wal, err := b.walOf(ctx, store)
@@ -151,15 +163,21 @@ func (b *bench) rates(store string, c *cycle, entrants ...entrant) {
 
 const own = "jobqueue" // as a system and as a label
 
-// bareOnes are the loops without runner and decoding, on one connection and on two.
+// Labels of the calls of our backend alone, without runner and decoding.
+const (
+	bareOne = "bare calls, one at a time"
+	bareTwo = "bare calls, two at a time"
+)
+
+// bareOnes are loops of bare calls, one and two, each on a connection.
 func bareOnes() []entrant {
 	return []entrant{
-		{label: "bare loop, one", task: sample.Task{System: "bare", Conns: 1}},
-		{label: "bare loop, two", task: sample.Task{System: "bare", Conns: 2}},
+		{label: bareOne, task: sample.Task{System: "bare", Conns: 1}},
+		{label: bareTwo, task: sample.Task{System: "bare", Conns: 2}},
 	}
 }
 
 // ceiling is what the better of the bare loops reached in a row.
 func (b *bench) ceiling(row string) float64 {
-	return max(b.report.of(row, "bare loop, one"), b.report.of(row, "bare loop, two"))
+	return max(b.report.of(row, bareOne), b.report.of(row, bareTwo))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/wikifarm/jobqueue/bench/sample"
 )
@@ -12,16 +13,16 @@ func (b *bench) redisRows(ctx context.Context) error {
 	best, most := 0, 0.0
 	for _, workers := range []int{10, 50, 200, 500} {
 		c := newCycle()
-		if err := b.cycle(ctx, c, "redis", b.sizeOf(10_000, 1500), 100, nil, entrant{label: "", task: sample.Task{System: "asynq", Workers: workers}}); err != nil {
+		if err := b.cycle(ctx, c, "redis", b.sizeOf(10_000, 1000), 100, nil, entrant{label: "", task: sample.Task{System: "asynq", Workers: workers}}); err != nil {
 			return err
 		}
 		if rate := c.drain[""][0]; rate > most {
 			best, most = workers, rate
 		}
 	}
-	asynq := entrant{fmt.Sprintf("asynq, %d workers", best), sample.Task{System: "asynq", Workers: best}, b.sizeOf(30_000, 3000)}
-	entrants := append([]entrant{{label: own, task: sample.Task{System: "jobqueue"}}, asynq}, bareOnes()...)
-	c, err := b.cycles(ctx, "redis", b.sizeOf(3, 1), b.sizeOf(200_000, 20_000), 100, nil, entrants...)
+	asynq := entrant{fmt.Sprintf("asynq, %d workers", best), sample.Task{System: "asynq", Workers: best}, b.sizeOf(30_000, 2000)}
+	entrants := append([]entrant{{label: own, task: sample.Task{System: own}}, asynq}, bareOnes()...)
+	c, err := b.cycles(ctx, "redis", b.sizeOf(3, 1), b.sizeOf(200_000, 15_000), 100, nil, entrants...)
 	if err != nil {
 		return err
 	}
@@ -35,21 +36,23 @@ func (b *bench) redisRows(ctx context.Context) error {
 }
 
 func (b *bench) sqlite(ctx context.Context) error {
+	most := time.Until(b.until)
 	for _, relaxed := range []bool{false, true} {
+		b.until = time.Now().Add(most / 2)
 		name := "SQLite, synchronous=FULL"
 		if relaxed {
 			name = "SQLite, synchronous=NORMAL"
 		}
-		river := entrant{riverTuned, sample.Task{System: "riversqlite", Tuned: true}, b.sizeOf(20_000, 3000)}
+		river := entrant{riverTuned, sample.Task{System: "riversqlite", Tuned: true}, b.sizeOf(20_000, 2000)}
 		entrants := append([]entrant{
-			{label: own, task: sample.Task{System: "jobqueue"}},
+			{label: own, task: sample.Task{System: own}},
 			river,
-			{"backlite, 10 workers", sample.Task{System: "backlite"}, b.sizeOf(500, 100)},
+			{"backlite, 10 workers", sample.Task{System: "backlite"}, b.sizeOf(500, 60)},
 		}, bareOnes()...)
 		for i := range entrants {
 			entrants[i].task.Relaxed = relaxed
 		}
-		c, err := b.cycles(ctx, "sqlite", b.sizeOf(3, 1), b.sizeOf(100_000, 20_000), 100, nil, entrants...)
+		c, err := b.cycles(ctx, "sqlite", b.sizeOf(3, 1), b.sizeOf(100_000, 10_000), 100, nil, entrants...)
 		if err != nil {
 			return err
 		}
@@ -63,8 +66,8 @@ func (b *bench) sqlite(ctx context.Context) error {
 
 func (b *bench) memory(ctx context.Context) error {
 	channel := entrant{label: "a channel and goroutines", task: sample.Task{System: "channel"}}
-	entrants := []entrant{{label: own, task: sample.Task{System: "jobqueue"}}, channel}
-	c, err := b.cycles(ctx, "memory", b.sizeOf(5, 2), b.sizeOf(500_000, 100_000), 100, nil, entrants...)
+	entrants := []entrant{{label: own, task: sample.Task{System: own}}, channel}
+	c, err := b.cycles(ctx, "memory", b.sizeOf(5, 2), b.sizeOf(500_000, 50_000), 100, nil, entrants...)
 	if err != nil {
 		return err
 	}

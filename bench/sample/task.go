@@ -21,8 +21,12 @@ type Task struct {
 	Workers int  // 0 is the default of the system, or what its documentation begins with
 	Tuned   bool // the settings under which the system is fastest, by its own words
 	Relaxed bool // SQLite: synchronous=NORMAL
-	Queues  int  // how many, of which all but one are empty
+	Queues  int  // how many, of which most are empty
 	Conns   int  // of a bare loop
+
+	Rest, Spread time.Duration // latency: so long after a job has begun the next is pushed, and up to so much more, at random
+	Window       time.Duration // idle: over how long requests are counted
+	Patience     time.Duration // killed workers: how long others may take to begin their jobs again
 }
 
 // A Sample is what a process has measured.
