@@ -48,13 +48,15 @@ func (b *bench) draw(ctx context.Context, dir string) error {
 }
 
 func (b *bench) drawOne(ctx context.Context, path string, c curve) error {
+	plot.DefaultFont.Variant = "Sans"
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = c.title, c.axis, "µs a job"
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Left = true, true
 	p.Add(plotter.NewGrid())
 	var lines []any
+	names := map[string]string{"postgres": "PostgreSQL", "redis": "Redis", "sqlite": "SQLite", "memory": "memory"}
 	for _, store := range []string{"postgres", "redis", "sqlite", "memory"} {
 		var points plotter.XYs
 		for _, x := range c.at {
@@ -66,10 +68,12 @@ func (b *bench) drawOne(ctx context.Context, path string, c curve) error {
 			}
 			points = append(points, plotter.XY{X: float64(x), Y: 1e6 / m.drain[own][0]})
 		}
-		lines = append(lines, store, points)
+		lines = append(lines, names[store], points)
 	}
 	if err := plotutil.AddLinePoints(p, lines...); err != nil {
 		return err
 	}
+	// All have one scale, and the legend has room at its top.
+	p.Y.Min, p.Y.Max = 1, max(p.Y.Max, 1000)
 	return p.Save(16*vg.Centimeter, 10*vg.Centimeter, path)
 }

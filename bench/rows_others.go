@@ -31,7 +31,7 @@ func (b *bench) redisRows(ctx context.Context) error {
 	push, drain := "Redis: push, batches of 1,000", "Redis: drain"
 	r.aim("Redis: push, times asynq", 5, r.of(push, own)/r.of(push, asynq.label), false)
 	r.aim("Redis: drain, times asynq", 20, r.of(drain, own)/r.of(drain, asynq.label), false)
-	r.aim("Redis: drain, part of the bare loop", 0.45, r.of(drain, own)/b.ceiling(drain), false)
+	r.aim("Redis: drain, part of the bare calls", 0.45, r.of(drain, own)/b.ceiling(drain), false)
 	return nil
 }
 
@@ -59,7 +59,7 @@ func (b *bench) sqlite(ctx context.Context) error {
 		b.rates(name, c, entrants...)
 		drain := name + ": drain"
 		b.report.aim(drain+", times River", 10, b.report.of(drain, own)/b.report.of(drain, riverTuned), false)
-		b.report.aim(drain+", part of the bare loop", 0.5, b.report.of(drain, own)/b.ceiling(drain), false)
+		b.report.aim(drain+", part of the bare calls", 0.5, b.report.of(drain, own)/b.ceiling(drain), false)
 	}
 	return nil
 }

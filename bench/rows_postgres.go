@@ -38,7 +38,7 @@ func (b *bench) postgres(ctx context.Context) error {
 	r.aim("PostgreSQL: push, times River", 2.5, r.of(push, own)/r.of(push, riverTuned), false)
 	r.aim("PostgreSQL: drain, times River at its benchmark's settings", 4, r.of(drain, own)/r.of(drain, riverTuned), false)
 	r.aim("PostgreSQL: drain, times River at its defaults", 50, r.of(drain, own)/r.of(drain, riverDefault), false)
-	r.aim("PostgreSQL: drain, part of the bare loop", 0.55, r.of(drain, own)/b.ceiling(drain), false)
+	r.aim("PostgreSQL: drain, part of the bare calls", 0.55, r.of(drain, own)/b.ceiling(drain), false)
 	return nil
 }
 
