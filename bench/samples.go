@@ -38,7 +38,7 @@ type meter func(ctx context.Context) (float64, error)
 // idle counts what is sent while nothing is ready, then pushes into random queues.
 func idle(ctx context.Context, t sample.Task, m meter, push func(queue int) error, begun <-chan float64) (sample.Sample, error) {
 	// What is sent at the start is not the point.
-	wait(ctx, min(t.Window/2, 3*time.Second))
+	wait(ctx, min(t.Window, 3*time.Second))
 	before, err := m(ctx)
 	if err != nil {
 		return sample.Sample{}, err
