@@ -76,6 +76,7 @@ func works(t *testing.T, pushes, pops *postgres.Backend) {
 
 // Behind a pooler that gives connections to transactions every rule holds.
 func TestBackendBouncer(t *testing.T) {
+	t.Parallel()
 	url := bouncer(t, "transaction", 50)
 	queuetest.TestBackend(t, func(t testing.TB) jobqueue.Backend {
 		b, err := postgres.Open(context.Background(), url, &postgres.Options{Schema: emptySchema(t), Relaxed: true})

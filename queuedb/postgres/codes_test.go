@@ -29,6 +29,7 @@ func (j *nothing) Run(context.Context) error {
 // Errors that the server raises in the middle of a push, a claim, a settlement or an extension are what they are for a
 // caller, or are not seen by him at all; no job ever fails because of one.
 func TestErrorsRaised(t *testing.T) {
+	t.Parallel()
 	const faults, jobs = 6, 40
 	for code, want := range map[string]error{
 		"40001": nil, "40P01": nil, // repeated
@@ -38,6 +39,7 @@ func TestErrorsRaised(t *testing.T) {
 		"25006": jobqueue.ErrReadOnly,
 	} {
 		t.Run(code, func(t *testing.T) {
+			t.Parallel()
 			schema := newSchema(t)
 			c := raw(t, schema)
 			b := openSchema(t, &postgres.Options{Schema: schema, Relaxed: true})
@@ -94,6 +96,7 @@ func TestErrorsRaised(t *testing.T) {
 
 // A server that has no connection left is unavailable, until it has.
 func TestErrorsConnect(t *testing.T) {
+	t.Parallel()
 	own, err := pgtest.Start("max_connections=4", "superuser_reserved_connections=0", "max_wal_senders=0", "autovacuum=off")
 	if err != nil {
 		t.Fatal(err)

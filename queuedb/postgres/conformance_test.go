@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -14,8 +15,15 @@ import (
 
 var server *pgtest.Server
 
+// atOnce is how many parallel tests run at once. Most of what they do is to wait for the server or for a pause to end.
+const atOnce = "8"
+
 func TestMain(m *testing.M) {
-	var err error
+	err := flag.Set("test.parallel", atOnce)
+	if err != nil {
+		panic(err)
+	}
+	flag.Parse() // The command line has the last word.
 	if server, err = pgtest.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -79,7 +87,10 @@ func openBackend(t testing.TB) jobqueue.Backend {
 	return openSchema(t, &postgres.Options{Schema: emptySchema(t), Relaxed: true})
 }
 
-func TestBackend(t *testing.T) { queuetest.TestBackend(t, openBackend) }
+func TestBackend(t *testing.T) {
+	t.Parallel()
+	queuetest.TestBackend(t, openBackend)
+}
 
 func FuzzBackend(f *testing.F) { queuetest.FuzzBackend(f, openBackend) }
 

@@ -181,6 +181,7 @@ func (c *crowd) reached(n int) {
 
 // A crash of the server loses nothing that was confirmed, and repeats nothing whose settlement was.
 func TestServerCrash(t *testing.T) {
+	t.Parallel()
 	own, err := pgtest.Start()
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,9 @@ import (
 type spares struct {
 	sync.Mutex
 	all []spare
+
+	emptying sync.Mutex
+	conn     *pgx.Conn // which empties them; nil is not open
 }
 
 type spare struct {
@@ -53,15 +56,20 @@ func (s *Server) Spare(migrate func(schema string) error) (schema string, back f
 func (s *Server) empty(schema string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), child.Patience)
 	defer cancel()
-	c, err := pgx.Connect(ctx, s.URL)
-	if err != nil {
-		return err
+	s.spares.emptying.Lock()
+	defer s.spares.emptying.Unlock()
+	if s.spares.conn == nil || s.spares.conn.IsClosed() {
+		c, err := pgx.Connect(ctx, s.URL)
+		if err != nil {
+			return err
+		}
+		s.spares.conn = c
 	}
-	defer c.Close(ctx)
+	c := s.spares.conn
 	if _, err := c.Exec(ctx, "select set_config('search_path', $1, false)", schema); err != nil {
 		return err
 	}
-	_, err = c.Exec(ctx, `do $$
+	_, err := c.Exec(ctx, `do $$
 		declare name text;
 		begin
 			for name in select tablename from pg_tables where schemaname = current_schema() and tablename not in ('meta', 'sweep') loop
@@ -74,6 +82,11 @@ func (s *Server) empty(schema string) error {
 
 // dropSpares drops the schemas that are left.
 func (s *Server) dropSpares() (err error) {
+	if c := s.spares.conn; c != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), child.Patience)
+		defer cancel()
+		err = c.Close(ctx)
+	}
 	for _, one := range s.spares.all {
 		err = errors.Join(err, one.drop())
 	}
