@@ -76,10 +76,9 @@ func (p *push) room(n int) []jobqueue.Record {
 	return (*r)[:n]
 }
 
-// leave gives the rooms back.
+// leave gives the rooms back. What is in them will be written over, or the pool drops them.
 func (p *push) leave() {
 	for _, r := range p.rooms {
-		clear(*r)
 		rooms.Put(r)
 	}
 }
@@ -204,18 +203,16 @@ func (p *push) send(ctx context.Context, pieces []piece) (left []piece, err erro
 
 // have notes the answer for a piece.
 func (p *push) have(q piece, answer jobqueue.Pushed) {
-	q.namePushed(answer)
 	p.rooted = p.f.addRoots(p.rooted, q.partition, q.records)
 	if q.places == nil {
+		q.namePushed(answer, answer, nil)
 		p.pushed = answer
 		return
 	}
 	if p.pushed == nil {
 		p.pushed = make(jobqueue.Pushed, len(p.records))
 	}
-	for k, i := range q.places {
-		p.pushed[i] = answer[k]
-	}
+	q.namePushed(p.pushed, answer, q.places)
 }
 
 // nobody returns the error of a call that no partition does something for.
