@@ -42,6 +42,7 @@ type Partition struct {
 	// Backend is where the jobs are, or Open returns it. The Backend of the federation calls Open, again and again until it has
 	// succeeded once, and closes what it has returned. A nil Closer is fine. An Open that fails
 	// with an [jobqueue.ErrUnavailable] when the federation is made means that the partition is away for now.
+	// A backend with WithPrefix, as queuememory has it, is spared that the ID of every job is written anew.
 	Backend jobqueue.Backend
 	Open    func(context.Context) (jobqueue.Backend, io.Closer, error)
 }

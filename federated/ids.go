@@ -56,20 +56,15 @@ func version8(id uuid.UUID) uuid.UUID {
 	return id
 }
 
-// namePushed writes jobs of the partition to their places in to, with the IDs that they have in the federation, all
-// with one allocation. Without places each has its own.
-func (p *partition) namePushed(to, jobs jobqueue.Pushed, places []int) {
+// namePushed makes the IDs of jobs in the partition those of the federation, all with one allocation.
+func (p *partition) namePushed(jobs jobqueue.Pushed) {
 	size := 0
 	for i := range jobs {
 		size += len(p.prefix) + len(jobs[i].ID)
 	}
 	all := p.writer(size)
-	for i, j := range jobs {
-		place := i
-		if places != nil {
-			place = places[i]
-		}
-		to[place] = jobqueue.PushedJob{ID: all.write(j.ID), Duplicate: j.Duplicate}
+	for i := range jobs {
+		jobs[i].ID = all.write(jobs[i].ID)
 	}
 }
 

@@ -31,6 +31,7 @@ type partition struct {
 
 	mu      sync.Mutex
 	backend jobqueue.Backend // nil until it is open
+	named   jobqueue.Backend // the same, if it knows IDs with the prefix; else nil
 	closer  io.Closer
 	away    error         // why it is; nil if it is not
 	since   time.Time     // since when it has been well

@@ -93,7 +93,11 @@ func (p *pop) ask(ctx context.Context, part *partition, wants []jobqueue.Want) {
 	l := p.lease
 	l.Token = part.token(l.Token)
 	at := part.f.now()
+	named := false
 	claims, err := ask(ctx, part, func(ctx context.Context, b jobqueue.Backend) ([]*jobqueue.Claim, error) {
+		if named = part.named != nil && !p.wishes.named; named {
+			b = part.named
+		}
 		return b.Pop(ctx, l, wants...)
 	})
 	switch {
@@ -110,7 +114,9 @@ func (p *pop) ask(ctx context.Context, part *partition, wants []jobqueue.Want) {
 		p.failed = fmt.Errorf("partition %s: %w", part.name, err)
 		return
 	}
-	part.nameClaims(claims)
+	if !named {
+		part.nameClaims(claims)
+	}
 	if p.wishes.add(part, claims) {
 		part.swept.Store(int64(at))
 	} else {

@@ -153,6 +153,7 @@ func (p *partition) recover() {
 // first opens the partition for the first time.
 func (p *partition) first(ctx context.Context) error {
 	if p.backend != nil {
+		p.use(p.backend)
 		p.well.Store(true)
 		return nil
 	}
@@ -180,8 +181,20 @@ func (p *partition) start(ctx context.Context) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.backend, p.closer = b, closer
+	p.use(b)
+	p.closer = closer
 	return nil
+}
+
+// A namer is a backend that knows IDs with a prefix, so that they need not be written anew here.
+type namer interface{ WithPrefix(string) jobqueue.Backend }
+
+// use has the partition be at a backend.
+func (p *partition) use(b jobqueue.Backend) {
+	p.backend = b
+	if n, ok := b.(namer); ok {
+		p.named = n.WithPrefix(p.prefix)
+	}
 }
 
 // closeAll closes what was opened here.

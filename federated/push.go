@@ -176,6 +176,9 @@ func (p *push) send(ctx context.Context, pieces []piece) (left []piece, err erro
 			p.f.passed.put(id, struct{}{})
 		}
 		answers[i], errs[i] = ask(ctx, q.partition, func(ctx context.Context, b jobqueue.Backend) (jobqueue.Pushed, error) {
+			if q.named != nil {
+				b = q.named
+			}
 			return b.Push(ctx, q.id, q.records)
 		})
 	})
@@ -205,14 +208,21 @@ func (p *push) send(ctx context.Context, pieces []piece) (left []piece, err erro
 func (p *push) have(q piece, answer jobqueue.Pushed) {
 	p.rooted = p.f.addRoots(p.rooted, q.partition, q.records)
 	if q.places == nil {
-		q.namePushed(answer, answer, nil)
+		if q.named == nil {
+			q.namePushed(answer)
+		}
 		p.pushed = answer
 		return
 	}
 	if p.pushed == nil {
 		p.pushed = make(jobqueue.Pushed, len(p.records))
 	}
-	q.namePushed(p.pushed, answer, q.places)
+	if q.named == nil {
+		q.namePushed(answer)
+	}
+	for k, i := range q.places {
+		p.pushed[i] = answer[k]
+	}
 }
 
 // nobody returns the error of a call that no partition does something for.

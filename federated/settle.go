@@ -29,6 +29,9 @@ func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (los
 			return nil, err
 		}
 	}
+	if p := b.home(outcomes); p != nil {
+		return p.settle(ctx, outcomes)
+	}
 	var parts []*settlement
 	var s *settlement
 	for i := range outcomes {
@@ -81,6 +84,39 @@ func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (los
 	return lost, err
 }
 
+// home returns the partition that all the outcomes are of, if it knows their IDs as they are; or nil.
+func (b *Backend) home(outcomes []jobqueue.Outcome) *partition {
+	if len(outcomes) == 0 {
+		return nil
+	}
+	p, _, ok := b.local(outcomes[0].Claim.ID)
+	if !ok || !p.up() || p.named == nil {
+		return nil
+	}
+	for i := range outcomes {
+		if !strings.HasPrefix(outcomes[i].Claim.ID, p.prefix) {
+			return nil
+		}
+	}
+	return p
+}
+
+// settle settles outcomes of the partition, which knows their IDs.
+func (p *partition) settle(ctx context.Context, outcomes []jobqueue.Outcome) (lost []*jobqueue.Claim, err error) {
+	_, err = scatter([]*partition{p}, func(*partition) error {
+		lost, err = ask(ctx, p, func(ctx context.Context, _ jobqueue.Backend) ([]*jobqueue.Claim, error) {
+			return p.named.Settle(ctx, outcomes...)
+		})
+		return err
+	})
+	if part, ok := errors.AsType[*jobqueue.PartError](err); ok {
+		for i := range outcomes {
+			part.Claims = append(part.Claims, outcomes[i].Claim)
+		}
+	}
+	return lost, err
+}
+
 func newSettlement(p *partition, n int) *settlement {
 	s := settlements.Get().(*settlement)
 	s.partition = p
@@ -99,8 +135,14 @@ func (s *settlement) add(place int, o *jobqueue.Outcome, id string) {
 	if c.Name != o.Claim.Name { // It mostly is, from the last time.
 		c.Name = o.Claim.Name
 	}
-	s.outcomes = append(s.outcomes, *o)
-	s.outcomes[n].Claim = c
+	s.outcomes = s.outcomes[:n+1]
+	out := &s.outcomes[n]
+	if out.Claim != c { // It is, from the last time.
+		out.Claim = c
+	}
+	if out.Do, out.Delay, out.Keep = o.Do, o.Delay, o.Keep; out.Err != o.Err {
+		out.Err = o.Err
+	}
 	s.places = append(s.places, place)
 }
 

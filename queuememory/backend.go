@@ -7,7 +7,7 @@
 // Nothing runs in the background and no goroutine belongs to a queue, which
 // makes it fit for testing/synctest.
 //
-//	jobs       every stored job by its number
+//	jobs       every stored job by its number, in blocks
 //	queues     per name: the ready jobs in order, the waiting digests, the counts
 //	delayed    a heap by release time, over all queues
 //	abandoned  a heap by the time of deletion

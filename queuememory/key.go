@@ -3,6 +3,7 @@ package queuememory
 import (
 	"iter"
 	"strconv"
+	"strings"
 
 	"github.com/wikifarm/jobqueue"
 )
@@ -10,28 +11,30 @@ import (
 // newKey returns the ID of a job: its number in decimal.
 func newKey(id uint64) string { return strconv.FormatUint(id, 10) }
 
-// newKeys returns the IDs of many jobs, which share one string.
-func newKeys(ids []uint64) iter.Seq2[int, string] {
+// newKeys returns the IDs of many jobs behind a prefix. They share one string.
+func newKeys(prefix string, ids []uint64) iter.Seq2[int, string] {
 	return func(yield func(int, string) bool) {
-		ends := make([]int, len(ids))
-		all := make([]byte, 0, 8*len(ids))
+		var all strings.Builder
+		var digits [20]byte
 		for i, id := range ids {
-			all = strconv.AppendUint(all, id, 10)
-			ends[i] = len(all)
-		}
-		keys, from := string(all), 0
-		for i, to := range ends {
-			if !yield(i, keys[from:to]) {
+			key := strconv.AppendUint(digits[:0], id, 10)
+			if i == 0 {
+				all.Grow((len(prefix) + len(key) + 1) * len(ids))
+			}
+			from := all.Len()
+			all.WriteString(prefix)
+			all.Write(key)
+			if !yield(i, all.String()[from:]) {
 				return
 			}
-			from = to
 		}
 	}
 }
 
-// number returns the number of the job with an ID; 0 if no job has it.
-func number(key string) uint64 {
-	if key == "" || key[0] == '0' || key[0] == '+' {
+// number returns the number of the job with an ID behind a prefix; 0 if no job has it.
+func number(prefix, key string) uint64 {
+	key, ok := strings.CutPrefix(key, prefix)
+	if !ok || key == "" || key[0] == '0' || key[0] == '+' {
 		return 0
 	}
 	id, err := strconv.ParseUint(key, 10, 64)
@@ -42,10 +45,10 @@ func number(key string) uint64 {
 }
 
 // numbers returns the numbers of the claimed jobs.
-func numbers(outcomes []jobqueue.Outcome) []uint64 {
+func numbers(prefix string, outcomes []jobqueue.Outcome) []uint64 {
 	ids := make([]uint64, len(outcomes))
 	for i := range outcomes {
-		ids[i] = number(outcomes[i].Claim.ID)
+		ids[i] = number(prefix, outcomes[i].Claim.ID)
 	}
 	return ids
 }

@@ -237,7 +237,7 @@ func (b *Backend) match(f jobqueue.Filter, now instant) ([]uint64, error) {
 	}
 	if f.IDs != nil {
 		for _, id := range f.IDs {
-			add(b.byID(id))
+			add(b.byID("", id))
 		}
 	} else {
 		for j := range b.jobs.all {

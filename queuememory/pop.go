@@ -19,7 +19,7 @@ type claim struct {
 	graced    bool   // has had the new lease that follows a gap, and was not extended since
 	jobs      []*job // all it was opened on; those still held point back to it
 	held      int
-	ids       []uint64            // of jobs, sorted, once it has ended
+	ids       []span              // of jobs, in order, once it has ended
 	lost      map[uint64]struct{} // which were taken away unsettled
 	endedAt   instant             // 0 while it is live
 	heapIndex int
@@ -35,20 +35,25 @@ type pick struct {
 
 // Pop implements [jobqueue.Backend].
 func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.Want) ([]*jobqueue.Claim, error) {
+	return b.pop(ctx, "", l, wants)
+}
+
+// pop is Pop with a prefix for IDs.
+func (b *Backend) pop(ctx context.Context, prefix string, l jobqueue.Lease, wants []jobqueue.Want) ([]*jobqueue.Claim, error) {
 	if err := l.Check(); err != nil {
 		return nil, err
 	}
 	// A lease begins at a whole microsecond, which may be a moment before now.
 	started := time.Now().Add(-time.Microsecond)
-	jobs, batch, err := b.pop(ctx, l, wants, started)
+	jobs, batch, err := b.claim(ctx, prefix, l, wants, started)
 	if err != nil || len(jobs) == 0 {
 		return nil, err
 	}
-	return handOut(jobs, batch), nil
+	return handOut(prefix, jobs, batch), nil
 }
 
-// pop claims jobs, and returns them with what of their claims is known only while the lock is held.
-func (b *Backend) pop(ctx context.Context, l jobqueue.Lease, wants []jobqueue.Want, started time.Time) ([]*job, []jobqueue.Claim, error) {
+// claim claims jobs, and returns them with what of their claims is known only while the lock is held.
+func (b *Backend) claim(ctx context.Context, prefix string, l jobqueue.Lease, wants []jobqueue.Want, started time.Time) ([]*job, []jobqueue.Claim, error) {
 	now, err := b.begin(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -60,10 +65,10 @@ func (b *Backend) pop(ctx context.Context, l jobqueue.Lease, wants []jobqueue.Wa
 	}
 	b.sweepIfDue(now)
 	b.release(now)
-	var picks []pick
+	picks := make([]pick, 0, b.atMost(wants))
 	taken := make([]int, len(wants))
-	if b.take(wants, taken, &picks) && b.sweep(now) > 0 {
-		b.take(wants, taken, &picks)
+	if b.take(prefix, wants, taken, &picks) && b.sweep(now) > 0 {
+		b.take(prefix, wants, taken, &picks)
 	}
 	if len(wants) > 1 {
 		slices.SortStableFunc(picks, func(x, y pick) int { return x.want - y.want })
@@ -84,12 +89,12 @@ func (b *Backend) pop(ctx context.Context, l jobqueue.Lease, wants []jobqueue.Wa
 
 // take picks jobs until each want is met or its queue is empty, and reports whether one is short.
 // Jobs wanted by id go first, as another want of their queue could do with any other.
-func (b *Backend) take(wants []jobqueue.Want, taken []int, picks *[]pick) (short bool) {
+func (b *Backend) take(prefix string, wants []jobqueue.Want, taken []int, picks *[]pick) (short bool) {
 	for i, w := range wants {
 		if w.ID == "" {
 			continue
 		}
-		if j := b.waitingJob(w); j != nil && taken[i] == 0 {
+		if j := b.waitingJob(prefix, w); j != nil && taken[i] == 0 {
 			b.pick(j)
 			taken[i]++
 			*picks = append(*picks, pick{j, i})
@@ -115,6 +120,16 @@ func (b *Backend) take(wants []jobqueue.Want, taken []int, picks *[]pick) (short
 	return short
 }
 
+// atMost returns how many jobs there may be for the wants.
+func (b *Backend) atMost(wants []jobqueue.Want) (n int) {
+	for _, w := range wants {
+		if q := b.queues[w.Name]; q != nil {
+			n += max(0, min(w.Max, q.counts[jobqueue.Ready]))
+		}
+	}
+	return n
+}
+
 // pick takes j out of its queue.
 func (b *Backend) pick(j *job) {
 	b.leave(j)
@@ -123,17 +138,17 @@ func (b *Backend) pick(j *job) {
 }
 
 // waitingJob returns the job a want names, if it is ready or delayed.
-func (b *Backend) waitingJob(w jobqueue.Want) *job {
-	j := b.byID(w.ID)
+func (b *Backend) waitingJob(prefix string, w jobqueue.Want) *job {
+	j := b.byID(prefix, w.ID)
 	if j == nil || j.queue.name != w.Name || j.state != jobqueue.Ready && j.state != jobqueue.Delayed {
 		return nil
 	}
 	return j
 }
 
-// byID returns the job with an ID, or nil.
-func (b *Backend) byID(id string) *job {
-	if n := number(id); n != 0 {
+// byID returns the job with an ID behind a prefix, or nil.
+func (b *Backend) byID(prefix, id string) *job {
+	if n := number(prefix, id); n != 0 {
 		return b.jobs.get(n)
 	}
 	return nil
@@ -165,7 +180,7 @@ func (b *Backend) describe(jobs []*job, expires time.Time) []jobqueue.Claim {
 }
 
 // handOut adds what does not change, and returns the claims as Pop does.
-func handOut(jobs []*job, batch []jobqueue.Claim) []*jobqueue.Claim {
+func handOut(prefix string, jobs []*job, batch []jobqueue.Claim) []*jobqueue.Claim {
 	claims := make([]*jobqueue.Claim, len(jobs))
 	ids := make([]uint64, len(jobs))
 	for i, j := range jobs {
@@ -173,7 +188,7 @@ func handOut(jobs []*job, batch []jobqueue.Claim) []*jobqueue.Claim {
 		c.Name, c.Params, c.MaxTries, c.Headers, c.QueuedAt = j.queue.name, j.params, j.maxTries, j.headers, j.queuedAt.time()
 		claims[i], ids[i] = c, j.id
 	}
-	for i, key := range newKeys(ids) {
+	for i, key := range newKeys(prefix, ids) {
 		batch[i].ID = key
 	}
 	return claims

@@ -40,6 +40,11 @@ type mark struct {
 
 // Push implements [jobqueue.Backend].
 func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Record) (jobqueue.Pushed, error) {
+	return b.push(ctx, "", id, records)
+}
+
+// push is Push with a prefix for IDs.
+func (b *Backend) push(ctx context.Context, prefix string, id uuid.UUID, records []jobqueue.Record) (jobqueue.Pushed, error) {
 	if err := jobqueue.CheckPush(records); err != nil {
 		return nil, err
 	}
@@ -47,14 +52,15 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 	for i := range records {
 		jobs[i] = newJob(&records[i])
 	}
-	a, err := b.push(ctx, id, records, jobs)
+	a, err := b.answer(ctx, id, records, jobs)
 	if err != nil {
 		return nil, err
 	}
-	return a.pushed(), nil
+	return a.pushed(prefix), nil
 }
 
-func (b *Backend) push(ctx context.Context, id uuid.UUID, records []jobqueue.Record, jobs []*job) (answer, error) {
+// answer stores the jobs made of the records, unless the push is a repeat.
+func (b *Backend) answer(ctx context.Context, id uuid.UUID, records []jobqueue.Record, jobs []*job) (answer, error) {
 	now, err := b.begin(ctx)
 	if err != nil {
 		return answer{}, err
@@ -71,7 +77,7 @@ func (b *Backend) push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 }
 
 // pushed returns the answer as Push does.
-func (a answer) pushed() jobqueue.Pushed {
+func (a answer) pushed(prefix string) jobqueue.Pushed {
 	pushed := make(jobqueue.Pushed, a.n)
 	ids := make([]uint64, a.n)
 	for _, t := range a.twins {
@@ -85,7 +91,7 @@ func (a answer) pushed() jobqueue.Pushed {
 			next++
 		}
 	}
-	for i, key := range newKeys(ids) {
+	for i, key := range newKeys(prefix, ids) {
 		pushed[i].ID = key
 	}
 	return pushed

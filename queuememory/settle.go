@@ -1,6 +1,7 @@
 package queuememory
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -13,12 +14,17 @@ import (
 
 // Settle implements [jobqueue.Backend].
 func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (lost []*jobqueue.Claim, err error) {
+	return b.settle(ctx, "", outcomes)
+}
+
+// settle is Settle with a prefix for IDs.
+func (b *Backend) settle(ctx context.Context, prefix string, outcomes []jobqueue.Outcome) (lost []*jobqueue.Claim, err error) {
 	for i := range outcomes {
 		if err := outcomes[i].Check(); err != nil {
 			return nil, err
 		}
 	}
-	ids := numbers(outcomes)
+	ids := numbers(prefix, outcomes)
 	now, err := b.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -30,15 +36,15 @@ func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (los
 		if c == nil || c.token != o.Claim.Token {
 			c = b.claims[o.Claim.Token]
 		}
-		if c == nil || !b.settle(c, ids[i], o, now) {
+		if c == nil || !b.carryOut(c, ids[i], o, now) {
 			lost = append(lost, o.Claim)
 		}
 	}
 	return lost, nil
 }
 
-// settle carries out one outcome and reports whether it holds, be it from now or from before.
-func (b *Backend) settle(c *claim, id uint64, o *jobqueue.Outcome, now instant) bool {
+// carryOut carries out one outcome and reports whether it holds, be it from now or from before.
+func (b *Backend) carryOut(c *claim, id uint64, o *jobqueue.Outcome, now instant) bool {
 	j := b.jobs.get(id)
 	if j == nil || j.claim != c {
 		return c.settled(id)
@@ -73,10 +79,18 @@ func (c *claim) settled(id uint64) bool {
 	if _, lost := c.lost[id]; lost {
 		return false
 	}
-	if c.ids == nil {
+	if c.endedAt == 0 {
 		return slices.ContainsFunc(c.jobs, func(j *job) bool { return j.id == id })
 	}
-	_, found := slices.BinarySearch(c.ids, id)
+	_, found := slices.BinarySearchFunc(c.ids, id, func(s span, id uint64) int {
+		switch {
+		case id < s.first:
+			return 1
+		case id > s.last:
+			return -1
+		}
+		return 0
+	})
 	return found
 }
 
@@ -92,14 +106,29 @@ func (c *claim) lose(id uint64) {
 func (b *Backend) end(c *claim, now instant) {
 	b.leases.remove(c)
 	c.endedAt = now
-	c.ids = make([]uint64, len(c.jobs))
-	for i, j := range c.jobs {
-		c.ids[i] = j.id
-	}
-	slices.Sort(c.ids)
+	c.ids = spans(c.jobs)
 	c.jobs = nil
 	b.ended = append(b.ended, c)
 	b.forgetClaims(now)
+}
+
+// A span is numbers that follow each other.
+type span struct{ first, last uint64 }
+
+// spans returns the numbers of jobs in as few spans as there can be, which are often one.
+func spans(jobs []*job) (all []span) {
+	byID := func(x, y *job) int { return cmp.Compare(x.id, y.id) }
+	if !slices.IsSortedFunc(jobs, byID) {
+		jobs = slices.SortedFunc(slices.Values(jobs), byID)
+	}
+	for _, j := range jobs {
+		if last := len(all) - 1; last >= 0 && all[last].last+1 == j.id {
+			all[last].last++
+		} else {
+			all = append(all, span{j.id, j.id})
+		}
+	}
+	return slices.Clip(all)
 }
 
 func (b *Backend) forgetClaims(now instant) (n int) {
