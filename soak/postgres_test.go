@@ -68,10 +68,13 @@ func (d *database) connect(url string, lease time.Duration) {
 }
 
 // runner starts the n'th runner, whose connections have a name of their own.
-func (d *database) runner(n int, args ...string) *runner {
+func (d *database) runner(n int) *runner { return d.runnerWith(n, procs) }
+
+// runnerWith starts the n'th runner, with so many workers.
+func (d *database) runnerWith(n, workers int) *runner {
 	d.Helper()
 	d.Setenv("PGAPPNAME", fmt.Sprint("runner ", n))
-	return d.start(n, args...)
+	return d.startWith(n, workers)
 }
 
 // freeze stops a process, but not within a transaction: what that has locked nobody else could have.
@@ -267,11 +270,10 @@ func TestPostgresTakeover(t *testing.T) {
 	}
 	d := newDatabase(t, lease)
 	d.push(jobs, func(_ int, j *note) { j.Takes = time.Hour })
-	args := []string{"--procs", fmt.Sprint(jobs)}
-	killed := d.runner(0, args...)
+	killed := d.runnerWith(0, jobs)
 	started := func(r *runner) bool { return r.count(t, map[string]int{}) == jobs }
 	await(t, d.group, func(c jobqueue.Counts) bool { return started(killed) })
-	other := d.runner(1, args...)
+	other := d.runnerWith(1, jobs)
 	begin := time.Now()
 	if err := killed.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -300,9 +302,9 @@ func TestPostgresLong(t *testing.T) {
 	}
 	d := newDatabase(t, lease)
 	d.push(jobs, func(_ int, j *note) { j.Takes = time.Duration(leases) * lease })
-	runners := []*runner{d.runner(0, "--procs", fmt.Sprint(jobs))}
+	runners := []*runner{d.runnerWith(0, jobs)}
 	await(t, d.group, func(c jobqueue.Counts) bool { return c.Claimed == jobs })
-	runners = append(runners, d.runner(1, "--procs", fmt.Sprint(jobs)))
+	runners = append(runners, d.runnerWith(1, jobs))
 	d.idle()
 	seen, starts := map[string]int{}, 0
 	for _, r := range runners {

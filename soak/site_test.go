@@ -72,9 +72,12 @@ func (s *site) push(n int, change func(i int, j *note)) {
 }
 
 // start starts the n'th runner.
-func (s *site) start(n int, args ...string) *runner {
+func (s *site) start(n int) *runner { return s.startWith(n, procs) }
+
+// startWith starts the n'th runner, with so many workers.
+func (s *site) startWith(n, workers int) *runner {
 	s.Helper()
-	return start(s.T, s.dir, n, append([]string{"--config", s.farm, "--procs", fmt.Sprint(procs)}, args...)...)
+	return start(s.T, s.dir, n, "--config", s.farm, "--procs", fmt.Sprint(workers))
 }
 
 // watched starts the n'th runner, and tells when it has ended.
