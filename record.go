@@ -107,7 +107,7 @@ func checkTimes(s *Spec) error {
 		return fmt.Errorf("%w: delay %v is negative", ErrInvalid, s.Delay)
 	case s.Delay > 0 && !s.ReleaseAt.IsZero():
 		return fmt.Errorf("%w: give either a delay or a release time", ErrInvalid)
-	case s.Delay > MaxDelay || time.Until(s.ReleaseAt) > MaxDelay:
+	case s.Delay > MaxDelay || !s.ReleaseAt.IsZero() && time.Until(s.ReleaseAt) > MaxDelay:
 		return fmt.Errorf("%w: the release time is more than 100 years away", ErrInvalid)
 	}
 	return nil
@@ -132,7 +132,7 @@ func checkExtras(s *Spec) error {
 		return fmt.Errorf("%w: root key %q is not UTF-8 without NUL", ErrInvalid, s.Root.Key)
 	case s.Root.Key == "" && !s.Root.Time.IsZero():
 		return fmt.Errorf("%w: root has a time but no key", ErrInvalid)
-	case time.Until(s.Root.Time) > maxRootAhead:
+	case !s.Root.Time.IsZero() && time.Until(s.Root.Time) > maxRootAhead:
 		return fmt.Errorf("%w: root %q is of %s, more than %v ahead of this host's clock",
 			ErrInvalid, s.Root.Key, s.Root.Time.UTC().Format(time.RFC3339), maxRootAhead)
 	}
