@@ -138,11 +138,7 @@ func ownPush(ctx context.Context, t sample.Task) (sample.Sample, error) {
 		return sample.Sample{}, err
 	}
 	defer o.close()
-	return split(t, func(jobs int) error {
-		mine := t
-		mine.Jobs = jobs
-		return o.fill(ctx, mine)
-	})
+	return sample.Timed(t.Jobs, func() error { return o.fill(ctx, t) })
 }
 
 // pushers is how many goroutines push single jobs.

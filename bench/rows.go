@@ -73,17 +73,6 @@ type entrant struct {
 	jobs  int // instead of those of the row
 }
 
-// pushes says how an entrant pushes, if not a batch after the other.
-func (e entrant) pushes() string {
-	switch {
-	case e.task.System == "asynq":
-		return fmt.Sprintf("one by one from %d goroutines", pushers)
-	case e.task.System == own && e.task.Conns > 1:
-		return fmt.Sprintf("from %d goroutines", e.task.Conns)
-	}
-	return ""
-}
-
 // A cycle is what pushing and draining has shown, by the label of who did it.
 type cycle struct {
 	push, drain             map[string][]float64
@@ -160,7 +149,7 @@ func (b *bench) cycle(ctx context.Context, c *cycle, store string, jobs, size in
 // rates adds the lines of a cycle's pushes and drains.
 func (b *bench) rates(store string, c *cycle, entrants ...entrant) {
 	for _, e := range entrants {
-		b.report.add(store+": push, batches of 1,000", e.label, "jobs/s", e.pushes(), c.push[e.label])
+		b.report.add(store+": push, batches of 1,000", e.label, "jobs/s", "", c.push[e.label])
 	}
 	for _, e := range entrants {
 		b.report.add(store+": drain", e.label, "jobs/s", "", c.drain[e.label])

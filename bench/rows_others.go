@@ -21,7 +21,7 @@ func (b *bench) redisRows(ctx context.Context) error {
 		}
 	}
 	asynq := entrant{fmt.Sprintf("asynq, %d workers", best), sample.Task{System: "asynq", Workers: best}, b.sizeOf(30_000, 2000)}
-	entrants := append([]entrant{{label: own, task: sample.Task{System: own, Conns: 2}}, asynq}, bareOnes()...)
+	entrants := append([]entrant{{label: own, task: sample.Task{System: own}}, asynq}, bareOnes()...)
 	c, err := b.cycles(ctx, "redis", b.sizeOf(3, 1), b.sizeOf(200_000, 15_000), 100, nil, entrants...)
 	if err != nil {
 		return err
