@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/wikifarm/jobqueue"
+	presences "github.com/wikifarm/jobqueue/runner"
 )
 
 // TestOutage has the handler of many jobs be away for a while, a minute if there is time:
@@ -73,6 +74,13 @@ func (s *site) outage(typ string, mend func()) {
 		s.Fatal(err)
 	}
 	r := s.start(0)
+	awaitName(s.T, s.group, name, func(jobqueue.Counts) bool {
+		all, err := presences.Runners(s.Context(), s.group)
+		if err != nil {
+			s.Fatal(err)
+		}
+		return len(all) == 1 && all[0].Faults[typ] != ""
+	})
 	<-time.After(length)
 	if counts, err := s.group.Counts(s.Context(), name); err != nil || counts[0].Total() != outageJobs || counts[0].Abandoned > 0 {
 		s.Fatalf("%v, %v while the handler is away, want all jobs to wait\n%s", counts, err, r.stderr.String())
