@@ -188,7 +188,8 @@ func (b *Backend) Release(ctx context.Context, h jobqueue.Hold) (stored, duplica
 	}
 	q := b.queue(old.Name)
 	for _, j := range old.jobs {
-		if b.admit(q, j, max(now, j.readyAt), now) == nil {
+		again := *j // The other one keeps its number, under which a claim may still know it.
+		if b.admit(q, &again, max(now, j.readyAt), now) == nil {
 			old.stored++
 		} else {
 			old.duplicates++
