@@ -4,6 +4,7 @@ package cli_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,7 +82,7 @@ func onPostgres(t *testing.T, dir string) {
 			e.Defer(func() { drop() })
 			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			e.Setenv("PG_URL", server.URL)
-			e.Setenv("SECRET", "hunter2")
+			e.Setenv("SECRET", rand.Text())
 			e.Setenv("SCHEMA", schema)
 			return nil
 		},
