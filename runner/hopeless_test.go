@@ -36,7 +36,7 @@ func TestStoreForOthers(t *testing.T) {
 		if res.Counts.Unsettled < 4 || res.Counts.Lost+res.Counts.Failed > 0 {
 			t.Errorf("%v, want what was in hand to be unsettled", res)
 		}
-		if n := strings.Count(log.String(), "\n"); n > 6 {
+		if n := strings.Count(log.String(), "\n"); n > 4 {
 			t.Errorf("%d lines for %d jobs:\n%s", n, res.Counts.Unsettled, log.String())
 		}
 		f.faults.set(nil)

@@ -13,6 +13,31 @@ type failures struct {
 	since time.Time // since when
 }
 
+// refusals are results that the store will never take.
+type refusals struct {
+	why  string    // what the log said last
+	said time.Time // when
+	jobs int       // how many it has not told since
+}
+
+// refusedTime is the least between two lines of the log that give the same reason.
+const refusedTime = time.Second
+
+// refused logs that the store will never take the results of some jobs. What comes just
+// after a line with the same reason is in the next one, or in that of the run's end.
+func (t *settler) refused(jobs []*job, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f, why, now := &t.never, printable(err.Error()), time.Now()
+	f.jobs += len(jobs)
+	if why == f.why && now.Sub(f.said) < refusedTime {
+		return
+	}
+	t.s.r.log.Error("results refused: these jobs run again when their leases end",
+		t.s.r.attrs(jobs[0].claim, "jobs", f.jobs, "error", why)...)
+	*f = refusals{why: why, said: now}
+}
+
 // failed notes that the store has not taken a settlement, for the n'th time, the first being 0.
 func (t *settler) failed(n int, aside bool, err error) {
 	t.mu.Lock()

@@ -40,6 +40,7 @@ type settler struct {
 	mu    sync.Mutex
 	fails failures // settlements under way
 	apart failures // batches that are set aside
+	never refusals
 }
 
 // An outbox collects what one worker has to settle, so that workers don't wait for each other.
@@ -151,8 +152,7 @@ func (t *settler) fly(jobs []*job) {
 // land settles a batch, and counts what the store refuses for good.
 func (t *settler) land(jobs []*job, aside bool) {
 	if refused, err := t.settle(jobs, aside); err != nil {
-		t.s.r.log.Error("results refused: these jobs run again when their leases end",
-			t.s.r.attrs(refused[0].claim, "jobs", len(refused), "error", printable(err.Error()))...)
+		t.refused(refused, err)
 		t.refuses.Store(true)
 		t.unsettled(refused)
 	}
