@@ -39,31 +39,37 @@ func (f *Farm) checkAggregator(r *reader) {
 }
 
 // openAggregator returns the farm's aggregator; nil without one. It does not wait for the servers.
-func (f *Farm) openAggregator(ctx context.Context, backends map[string]jobqueue.Backend) (jobqueue.Aggregator, []io.Closer, error) {
+func (f *Farm) openAggregator(ctx context.Context, q *Queues, backends map[string]jobqueue.Backend) (jobqueue.Aggregator, error) {
 	var all []jobqueue.Aggregator
-	var closers []io.Closer
 	for i, conf := range f.aggregator {
 		if b, ok := backends[conf.in].(*postgres.Backend); ok {
 			all = append(all, b.Aggregator())
 			continue
 		}
-		client, err := newClient(ctx, conf)
+		// No backend has a name with a blank.
+		o, err := q.get(fmt.Sprintf("aggregator %d", i+1), f.identity(conf), func(o *opened) error {
+			client, err := newClient(ctx, conf)
+			if err != nil {
+				return fmt.Errorf("aggregator, server %d: %w", i+1, &backendError{"", conf.url, err})
+			}
+			a, err := aggregatorredis.New(client, conf.redis.prefix)
+			if err != nil {
+				client.Close()
+				return err
+			}
+			o.aggregator, o.closers = a, []io.Closer{a, client}
+			return nil
+		})
 		if err != nil {
-			return nil, closers, fmt.Errorf("aggregator, server %d: %w", i+1, &backendError{"", conf.url, err})
+			return nil, err
 		}
-		a, err := aggregatorredis.New(client, conf.redis.prefix)
-		if err != nil {
-			client.Close()
-			return nil, closers, err
-		}
-		closers = append(closers, a, client)
-		all = append(all, a)
+		all = append(all, o.aggregator)
 	}
 	switch len(all) {
 	case 0:
-		return nil, nil, nil
+		return nil, nil
 	case 1:
-		return all[0], closers, nil
+		return all[0], nil
 	}
-	return aggregator.NewFailover(all[0], all[1:]...), closers, nil
+	return aggregator.NewFailover(all[0], all[1:]...), nil
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/wikifarm/jobqueue"
@@ -26,6 +27,7 @@ import (
 
 // A backend is one entry of backends.
 type backend struct {
+	name     string
 	line     ast.Node // where it stands
 	kind     string
 	path     value  // sqlite
@@ -115,6 +117,7 @@ func (f *Farm) readBackend(r *reader, name string, at, n ast.Node) {
 		r.fail(at, "backends: the name %q must not be empty or have colons or spaces", name)
 	}
 	b := r.backend(at, n, what, kinds)
+	b.name = name
 	for other, o := range f.backends {
 		switch {
 		case b.path.text != "" && o.path.text == b.path.text:
@@ -230,7 +233,11 @@ type Queues struct {
 	*jobqueue.Group
 	Stores []Store // every backend of the farm file that is no partition of another, sorted by name
 
-	closers []io.Closer
+	opened  map[string]*opened // by name
+	earlier map[string]*opened // of the Queues that these were opened beside
+
+	mu       sync.Mutex // partitions are opened side by side
+	memories map[string]jobqueue.Backend
 }
 
 // A Store is one open backend.
@@ -243,33 +250,39 @@ type Store struct {
 // [Farm.Policy]; its home is the farm's only domain, or "default" when there are
 // several or any. The caller calls Close when done.
 func (f *Farm) Open(ctx context.Context, reg *jobqueue.Registry) (*Queues, error) {
-	q := &Queues{}
+	return f.OpenBeside(ctx, reg, &Queues{})
+}
+
+// OpenBeside is Open for the newer farm file of a program that has others open: a backend of
+// which the two files say the same is one, and memory backends are those of the same name. Each of the Queues
+// is closed by itself; what they have in common is closed with the last.
+func (f *Farm) OpenBeside(ctx context.Context, reg *jobqueue.Registry, others *Queues) (_ *Queues, err error) {
+	q := &Queues{opened: map[string]*opened{}, earlier: others.opened, memories: map[string]jobqueue.Backend{}}
+	others.mu.Lock()
+	maps.Copy(q.memories, others.memories)
+	others.mu.Unlock()
+	defer func() {
+		q.earlier = nil
+		if err != nil {
+			q.Close()
+		}
+	}()
 	byName := map[string]jobqueue.Backend{}
 	for _, name := range slices.Sorted(maps.Keys(f.backends)) {
 		conf := f.backends[name]
-		conf.log = f.logger()
 		if f.owner[name] != "" {
 			continue
 		}
 		if name == f.def.backend.text && f.Existing && conf.missing() {
-			q.Close()
 			return nil, &backendError{name, conf.place(), fmt.Errorf("%w: there is no file %s; the first push or runner creates it",
 				jobqueue.ErrInvalid, conf.path.text)}
 		}
-		open := kinds[conf.kind].open
-		if conf.kind == "federated" {
-			open = f.openFederated
-		}
-		b, closer, err := open(ctx, conf)
+		b, err := f.openBackend(ctx, q, conf)
 		if err != nil {
-			q.Close()
 			return nil, &backendError{name, conf.place(), err}
 		}
 		byName[name] = b
 		q.Stores = append(q.Stores, Store{name, b})
-		if closer != nil {
-			q.closers = append(q.closers, closer)
-		}
 	}
 	r := jobqueue.Routes{
 		Default:  byName[f.def.backend.text],
@@ -277,13 +290,9 @@ func (f *Farm) Open(ctx context.Context, reg *jobqueue.Registry) (*Queues, error
 		ReadOnly: f.readOnly,
 		Policy:   f.Policy(reg),
 	}
-	a, closers, err := f.openAggregator(ctx, byName)
-	q.closers = append(q.closers, closers...)
-	if err != nil {
-		q.Close()
+	if r.Aggregator, err = f.openAggregator(ctx, q, byName); err != nil {
 		return nil, err
 	}
-	r.Aggregator = a
 	for typ, s := range f.types {
 		if s.backend != nil {
 			r.Types[typ] = byName[s.backend.text]
@@ -300,6 +309,31 @@ func (f *Farm) Open(ctx context.Context, reg *jobqueue.Registry) (*Queues, error
 	return q, nil
 }
 
+// openBackend opens a backend that is no partition.
+func (f *Farm) openBackend(ctx context.Context, q *Queues, conf backend) (jobqueue.Backend, error) {
+	if conf.kind == "memory" {
+		return q.memory(ctx, conf)
+	}
+	conf.log = f.logger()
+	o, err := q.get(conf.name, f.identity(conf), func(o *opened) error {
+		var closer io.Closer
+		var err error
+		if conf.kind == "federated" {
+			o.backend, closer, err = f.openFederated(ctx, q, conf)
+		} else {
+			o.backend, closer, err = kinds[conf.kind].open(ctx, conf)
+		}
+		if closer != nil {
+			o.closers = append(o.closers, closer)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return o.backend, nil
+}
+
 // missing reports whether b is a file that is not there, though its folder is.
 func (b backend) missing() bool {
 	if b.kind != "sqlite" {
@@ -310,11 +344,11 @@ func (b backend) missing() bool {
 	return errors.Is(err, fs.ErrNotExist) && folder == nil
 }
 
-// Close closes the backends.
+// Close closes the backends, but for those that other Queues have as well.
 func (q *Queues) Close() error {
 	var errs []error
-	for _, c := range q.closers {
-		errs = append(errs, c.Close())
+	for _, o := range q.opened {
+		errs = append(errs, o.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -166,7 +166,7 @@ func (f *Farm) owners(r *reader) map[string]string {
 }
 
 // openFederated opens the partitions, of which some may be away.
-func (f *Farm) openFederated(ctx context.Context, conf backend) (jobqueue.Backend, io.Closer, error) {
+func (f *Farm) openFederated(ctx context.Context, q *Queues, conf backend) (jobqueue.Backend, io.Closer, error) {
 	var parts []federated.Partition
 	for _, p := range conf.federation.partitions {
 		part := f.backends[p.name]
@@ -174,6 +174,10 @@ func (f *Farm) openFederated(ctx context.Context, conf backend) (jobqueue.Backen
 		parts = append(parts, federated.Partition{
 			Name: p.name, Weight: p.weight, NoPush: p.noPush,
 			Open: func(ctx context.Context) (jobqueue.Backend, io.Closer, error) {
+				if part.kind == "memory" {
+					b, err := q.memory(ctx, part)
+					return b, nil, err
+				}
 				b, closer, err := kinds[part.kind].open(ctx, part)
 				if err != nil {
 					return nil, nil, &backendError{"", part.place(), err}
