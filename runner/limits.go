@@ -52,10 +52,14 @@ type limits struct {
 	most    []int // how many workers may have jobs of each class or less urgent ones; nil: all
 	byGroup []int // how many jobs there are
 	byClass []int
+
+	workers int // of the run
+	ask     func(group string) int
+	allowed []int // how many jobs of each group there may be; without groups, of all
 }
 
 func newLimits(o *Options) *limits {
-	l := &limits{groups: o.Groups, plan: o.Plan, classes: max(len(o.Plan.Shares), 1)}
+	l := &limits{groups: o.Groups, plan: o.Plan, classes: max(len(o.Plan.Shares), 1), workers: o.Workers, ask: o.Allowed}
 	if slices.ContainsFunc(l.groups, func(g schedule.Group) bool { return len(g.Low) > 0 }) {
 		l.classes++
 	}
@@ -113,22 +117,58 @@ func (l *limits) class(typ string) int {
 }
 
 // any reports whether there is anything to count.
-func (l *limits) any() bool { return len(l.groups) > 0 || len(l.most) > 0 }
+func (l *limits) any() bool { return len(l.allowed) > 0 || len(l.most) > 0 }
 
-// count counts the jobs that there are.
+// count asks how many jobs there may be, and counts those that there are.
 func (l *limits) count(r *run) {
+	l.allow()
 	if !l.any() {
 		return
 	}
-	l.byGroup, l.byClass = make([]int, len(l.groups)), make([]int, len(l.most))
+	l.byGroup, l.byClass = make([]int, len(l.allowed)), make([]int, len(l.most))
 	r.live(l.add)
+}
+
+// allow notes how many jobs there may be.
+func (l *limits) allow() {
+	l.allowed = l.allowed[:0]
+	for _, g := range l.groups {
+		n := g.Workers
+		if l.ask != nil {
+			n = min(n, l.ask(g.Name))
+		}
+		l.allowed = append(l.allowed, n)
+	}
+	if len(l.groups) == 0 && l.ask != nil {
+		if n := l.ask(""); n < l.workers {
+			l.allowed = append(l.allowed, n)
+		}
+	}
+}
+
+// restricted reports whether there may be fewer jobs than workers.
+func (l *limits) restricted() bool {
+	for i, n := range l.allowed {
+		if len(l.groups) == 0 || n < l.groups[i].Workers {
+			return true
+		}
+	}
+	return false
+}
+
+// share returns the place of what bounds a type in allowed; -1 if nothing does.
+func (l *limits) share(typ string) int {
+	if len(l.groups) == 0 {
+		return len(l.allowed) - 1
+	}
+	return l.group(typ)
 }
 
 func (l *limits) add(n jobqueue.Name) {
 	if !l.any() {
 		return
 	}
-	if i := l.group(n.Type); i >= 0 {
+	if i := l.share(n.Type); i >= 0 {
 		l.byGroup[i]++
 	}
 	if len(l.most) > 0 {
@@ -146,7 +186,7 @@ func (l *limits) covers(typ string) bool { return len(l.groups) == 0 || l.group(
 
 // room reports whether there is a worker for one more job of a type.
 func (l *limits) room(typ string) bool {
-	if i := l.group(typ); i >= 0 && l.byGroup[i] >= l.groups[i].Workers {
+	if i := l.share(typ); i >= 0 && l.byGroup[i] >= l.allowed[i] {
 		return false
 	}
 	if len(l.most) == 0 {

@@ -38,6 +38,12 @@ type Options struct {
 	// least urgent one; the others get nine tenths of the group's workers if they need them.
 	Groups []schedule.Group
 
+	// Allowed returns how many jobs of a group may be in hand at once, or of all with the name "" if
+	// there are no Groups, where that is less than the workers that there are: others in this process have the
+	// rest. It is called before each claim, so it should be quick. What is in hand when it falls is kept.
+	// While it allows less than there are workers, nothing is claimed ahead.
+	Allowed func(group string) int
+
 	// Reserved says how many workers are kept for jobs of each class, the most urgent first. More urgent
 	// ones may have them too. At least one worker is for all.
 	Reserved []int

@@ -83,7 +83,7 @@ func (f *fetcher) unstall() {
 func (f *fetcher) deal(r room) []schedule.Place {
 	now := time.Now()
 	f.account(now)
-	f.dealt, f.refused, f.news = now, false, false
+	f.dealt, f.news = now, false
 	f.r.eager.Store(false)
 	f.r.urgent.Store(false)
 	gates := map[*gate]int{} // how many jobs each may still let through
@@ -95,6 +95,7 @@ func (f *fetcher) deal(r room) []schedule.Place {
 	passed := false         // what is not known to be quick was left out
 	mine := f.r.caps.mine()
 	f.limits.count(f.r)
+	f.refused = f.limits.restricted() // there may be more room at any moment
 	admit := func(p schedule.Place) schedule.Answer {
 		t := f.types[p.Type]
 		if !f.here(p.Domain) {
