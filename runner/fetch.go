@@ -72,8 +72,11 @@ func (f *fetcher) box() int { return f.r.o.Workers }
 func (f *fetcher) run(ctx context.Context) (Reason, error) {
 	for {
 		if ctx.Err() != nil {
-			if context.Cause(ctx) == errTimeLimit {
+			switch context.Cause(ctx) {
+			case errTimeLimit:
 				return TimeLimit, nil
+			case errDrained:
+				return Drained, nil
 			}
 			return Stopped, nil
 		}
@@ -263,6 +266,7 @@ func (f *fetcher) sleep(ctx context.Context, d time.Duration) {
 
 var (
 	errTimeLimit = errors.New("time limit of the run")
+	errDrained   = errors.New("the run is to drain")
 	errStuck     = errors.New("every worker has a job that ignores its time limit")
 )
 

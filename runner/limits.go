@@ -54,12 +54,12 @@ type limits struct {
 	byClass []int
 
 	workers int // of the run
-	ask     func(group string) int
-	allowed []int // how many jobs of each group there may be; without groups, of all
+	taken   func(group string) int
+	allowed []int // how many jobs of each group there may be; without groups, of all, if others have workers
 }
 
 func newLimits(o *Options) *limits {
-	l := &limits{groups: o.Groups, plan: o.Plan, classes: max(len(o.Plan.Shares), 1), workers: o.Workers, ask: o.Allowed}
+	l := &limits{groups: o.Groups, plan: o.Plan, classes: max(len(o.Plan.Shares), 1), workers: o.Workers, taken: o.Taken}
 	if slices.ContainsFunc(l.groups, func(g schedule.Group) bool { return len(g.Low) > 0 }) {
 		l.classes++
 	}
@@ -134,14 +134,14 @@ func (l *limits) allow() {
 	l.allowed = l.allowed[:0]
 	for _, g := range l.groups {
 		n := g.Workers
-		if l.ask != nil {
-			n = min(n, l.ask(g.Name))
+		if l.taken != nil {
+			n -= l.taken(g.Name)
 		}
 		l.allowed = append(l.allowed, n)
 	}
-	if len(l.groups) == 0 && l.ask != nil {
-		if n := l.ask(""); n < l.workers {
-			l.allowed = append(l.allowed, n)
+	if len(l.groups) == 0 && l.taken != nil {
+		if n := l.taken(""); n > 0 {
+			l.allowed = append(l.allowed, l.workers-n)
 		}
 	}
 }

@@ -38,11 +38,10 @@ type Options struct {
 	// least urgent one; the others get nine tenths of the group's workers if they need them.
 	Groups []schedule.Group
 
-	// Allowed returns how many jobs of a group may be in hand at once, or of all with the name "" if
-	// there are no Groups, where that is less than the workers that there are: others in this process have the
-	// rest. It is called before each claim, so it should be quick. What is in hand when it falls is kept.
-	// While it allows less than there are workers, nothing is claimed ahead.
-	Allowed func(group string) int
+	// Taken returns how many of a group's workers others in this process have, or of all with the name ""
+	// if there are no Groups: so many fewer jobs are in hand. It is called before each claim, so it should be
+	// quick. What is in hand when it rises is kept. While it is not 0 nothing is claimed ahead.
+	Taken func(group string) int
 
 	// Reserved says how many workers are kept for jobs of each class, the most urgent first. More urgent
 	// ones may have them too. At least one worker is for all.
@@ -79,6 +78,10 @@ type Options struct {
 	// the run as in a graceful stop. It is for a second signal.
 	Abort <-chan struct{}
 
+	// Drain ends the run when it is closed or receives: nothing more is claimed, what has not started
+	// is given back, and running jobs finish, however long they take.
+	Drain <-chan struct{}
+
 	// Middleware is called for every run in place of the job's Run, which it is given as next.
 	// The claim is in ctx, see [jobqueue.FromContext]. Its error counts as the job's.
 	Middleware func(ctx context.Context, job jobqueue.Job, next func(context.Context) error) error
@@ -103,6 +106,11 @@ type Options struct {
 	// Owner names this process to people who look at claims and runners; nothing depends
 	// on it. Default host name and process id.
 	Owner string
+
+	// Process and Generation are for the runner's [Presence]: under which id the process answers commands, and how many
+	// times it has read its configuration.
+	Process    string
+	Generation int
 
 	// Poll is the longest time between two looks at what is ready while
 	// there is nothing to do. Default 1 s.

@@ -28,8 +28,10 @@ const (
 // A Presence is what a runner says of itself. All lists are sorted or in the
 // order of the workers; a long one is cut, and then the count beside it is larger.
 type Presence struct {
-	ID          string       `json:"id"`    // random, made at the start of Run; nothing else names a runner for sure
-	Owner       string       `json:"owner"` // Options.Owner, a label
+	ID          string       `json:"id"`                   // random, made at the start of Run; nothing else names a runner for sure
+	Owner       string       `json:"owner"`                // Options.Owner, a label
+	Process     string       `json:"process,omitempty"`    // Options.Process
+	Generation  int          `json:"generation,omitempty"` // Options.Generation
 	Host        string       `json:"host"`
 	PID         int          `json:"pid"`
 	Version     string       `json:"version"` // of the program, as it was built
@@ -177,7 +179,7 @@ func (r *run) progress(ctx context.Context, told int) int {
 // presence returns what to say, no longer than a value may be.
 func (r *run) presence(started time.Time) []byte {
 	p := Presence{
-		ID: r.id, Owner: printable(r.o.Owner), PID: os.Getpid(), Version: version(),
+		ID: r.id, Owner: printable(r.o.Owner), Process: r.o.Process, Generation: r.o.Generation, PID: os.Getpid(), Version: version(),
 		Started: started.UTC(), Workers: r.o.Workers,
 	}
 	p.Host, _ = os.Hostname()

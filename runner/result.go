@@ -25,6 +25,7 @@ const (
 	Throttled    Reason = "throttled"     // what is ready must not start yet, see Backoffs
 	Stuck        Reason = "stuck"         // jobs are ready, but every worker has one that ignored its time limit; Err says so
 	Exception    Reason = "exception"     // a store failed; Err says how
+	Drained      Reason = "drained"       // Options.Drain
 	Stopped      Reason = "stopped"       // the context of Run ended
 )
 

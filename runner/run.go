@@ -142,6 +142,13 @@ func (r *run) run(ctx context.Context) (Reason, error) {
 		abort()
 		stop(ErrStopped)
 	})
+	r.background.Go(func() {
+		select {
+		case <-r.o.Drain:
+			stop(errDrained)
+		case <-r.bg.Done():
+		}
+	})
 	reason, err := r.fetcher.run(claiming)
 	stop(ErrStopped)
 	r.fetcher.repeat(claiming) // only to give them back
