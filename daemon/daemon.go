@@ -1,0 +1,269 @@
+// Package daemon runs jobs in one process for as long as it lives: it follows the file that
+// says how, without a pause and without losing a job, and obeys the commands of package control.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/control"
+	"github.com/wikifarm/jobqueue/runner"
+)
+
+// A Generation is what one reading of the configuration amounts to.
+type Generation struct {
+	Group    *jobqueue.Group
+	Registry *jobqueue.Registry
+	Options  runner.Options           // how to run the jobs; Wait is implied
+	Knows    func(domain string) bool // whether a domain is one of the farm's; nil: all are
+	Close    func() error             // called once nothing of the generation runs any more; may be nil
+}
+
+// Options say what the daemon runs.
+type Options struct {
+	// Next reads the configuration: at first, whenever one of Files has changed, and
+	// when it is told to. An error of the first ends Run; later ones are logged, and change nothing.
+	Next func(ctx context.Context) (*Generation, error)
+
+	// Files are read by Next. What is written to them holds within a second, once it is
+	// half a second old: a file should be replaced at once rather than written bit by bit.
+	Files []string
+
+	// Reload has Next called whenever it receives, as after a signal.
+	Reload <-chan os.Signal
+
+	// Level is set by the command log-level; nil refuses it.
+	Level *slog.LevelVar
+
+	// Owner names the process for people. Default host name and process id.
+	Owner string
+
+	// Logger is told of each generation. Default [slog.Default].
+	Logger *slog.Logger
+}
+
+// An Order is what a command wants to become of the process.
+type Order int
+
+const (
+	NoOrder Order = iota // it ended for another reason
+	Restart              // it shall be started again
+	Stop                 // it shall not, whatever else was said
+)
+
+// Run runs generation after generation until ctx ends, a run ends by itself, or a
+// command says so. When the configuration changes, the run of the older one drains: it
+// claims nothing more, and what runs finishes however long it takes, with the workers it has, while the newer
+// one has the others. When ctx ends all of them have the grace of their Options.
+//
+// The result has the reason of the newest run, and the counts of all.
+func Run(ctx context.Context, o Options) (*runner.Result, Order) {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	d := &daemon{Options: o, process: uuid.NewString(), life: ctx, stop: stop, workers: map[string]int{}, begun: time.Now(), ended: make(chan *generation)}
+	if d.Owner == "" {
+		host, _ := os.Hostname()
+		d.Owner = fmt.Sprintf("%s:%d", host, os.Getpid())
+	}
+	d.noteFiles()
+	if err := d.reload(ctx); err != nil {
+		return &runner.Result{Reached: runner.NonePossible, Err: err}, NoOrder
+	}
+	res := d.run()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return res, d.order
+}
+
+// A daemon is one call of Run.
+type daemon struct {
+	Options
+	process string // its id
+	begun   time.Time
+	life    context.Context
+	stop    context.CancelFunc // ends life
+	ended   chan *generation
+	started atomic.Int64 // jobs, of all generations
+	files   files
+	retry   time.Time     // when to try again, as a store was away
+	total   runner.Counts // of generations that have ended; run's own
+
+	mu      sync.Mutex
+	number  int
+	newest  *generation
+	older   []*generation  // that drain still
+	workers map[string]int // of a group, as a command has set them; "" of all
+	order   Order
+	ears    *ears
+}
+
+// run waits until all generations have ended.
+func (d *daemon) run() *runner.Result {
+	tick := time.NewTicker(fileTime)
+	defer tick.Stop()
+	var last *runner.Result
+	for {
+		select {
+		case <-tick.C:
+			if d.filesChanged() || !d.retry.IsZero() && time.Now().After(d.retry) {
+				d.try()
+			}
+		case <-d.Reload:
+			d.try()
+		case g := <-d.ended:
+			if d.bury(g) {
+				last = g.result
+				d.stop()
+			}
+			if d.empty() {
+				d.hush()
+				last.Counts, last.Elapsed = d.total, time.Since(d.begun)
+				return last
+			}
+		}
+	}
+}
+
+// retryTime is how long a configuration waits to be tried again whose stores cannot be reached.
+const retryTime = 5 * time.Second
+
+// try starts another generation, or says why not.
+func (d *daemon) try() {
+	again := !d.retry.IsZero()
+	d.retry = time.Time{}
+	err := d.reload(d.life)
+	if errors.Is(err, jobqueue.ErrUnavailable) {
+		d.retry = time.Now().Add(retryTime)
+	}
+	if err != nil && err != errStopping && !again {
+		d.Logger.Error("the configuration is not used, the last good one stays", "error", err)
+	}
+}
+
+var errStopping = errors.New("the process is stopping")
+
+// reload reads the configuration and starts a generation with it.
+func (d *daemon) reload(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.life.Err() != nil || d.newest != nil && d.newest.over {
+		return errStopping
+	}
+	next, err := d.Next(ctx)
+	if err != nil {
+		return err
+	}
+	g, err := d.prepare(next)
+	if err != nil {
+		return errors.Join(err, next.close())
+	}
+	d.number++
+	if old := d.newest; old != nil {
+		close(old.drain)
+		d.older = append(d.older, old)
+		d.Logger.Info("configuration read", "generation", d.number)
+	}
+	d.newest = g
+	d.listen(g.Group.Control)
+	go g.run()
+	return nil
+}
+
+// bury forgets a generation whose run has ended, and reports whether that was the newest.
+func (d *daemon) bury(g *generation) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := g.close(); err != nil {
+		d.Logger.Warn("closing what the configuration opened", "error", err)
+	}
+	d.total = sum(d.total, g.result.Counts)
+	if g == d.newest {
+		g.over = true
+		return true
+	}
+	d.older = slices.DeleteFunc(d.older, func(o *generation) bool { return o == g })
+	return false
+}
+
+// empty reports whether every generation has ended.
+func (d *daemon) empty() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.newest.over && len(d.older) == 0
+}
+
+func sum(a, b runner.Counts) runner.Counts {
+	a.Done += b.Done
+	a.Failed += b.Failed
+	a.Retried += b.Retried
+	a.Abandoned += b.Abandoned
+	a.Snoozed += b.Snoozed
+	a.Superseded += b.Superseded
+	a.GivenBack += b.GivenBack
+	a.Lost += b.Lost
+	a.Unsettled += b.Unsettled
+	return a
+}
+
+// ears are the listener of the store that the newest generation has.
+type ears struct {
+	control jobqueue.Control
+	stop    context.CancelFunc
+	ended   chan struct{}
+}
+
+// firstHeard is how long a generation waits for its store before it starts without listening.
+const firstHeard = time.Second
+
+// listen has commands heard where the newest generation's store keeps them.
+func (d *daemon) listen(c jobqueue.Control) {
+	if d.ears != nil && d.ears.control == c {
+		return
+	}
+	if d.ears != nil {
+		d.ears.stop()
+		d.ears = nil
+	}
+	if c == nil {
+		return
+	}
+	ctx, stop := context.WithCancel(d.life)
+	e := &ears{control: c, stop: stop, ended: make(chan struct{})}
+	l := &control.Listener{Control: c, Process: d.process, Owner: d.Owner, Obey: d.obey, Logger: d.Logger}
+	listening := make(chan struct{})
+	go func() {
+		defer close(e.ended)
+		l.Run(ctx, func() { close(listening) })
+	}()
+	d.ears = e
+	// Who sees that the process is alive may give it commands at once.
+	select {
+	case <-listening:
+	case <-ctx.Done():
+	case <-time.After(firstHeard):
+	}
+}
+
+// hush waits until what was answered last is stored.
+func (d *daemon) hush() {
+	d.mu.Lock()
+	e := d.ears
+	d.mu.Unlock()
+	if e != nil {
+		e.stop()
+		<-e.ended
+	}
+}

@@ -1,0 +1,145 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/control"
+)
+
+// The verbs of the commands that a daemon obeys.
+const (
+	VerbReload   = "reload"    // read the configuration anew
+	VerbUpdate   = "update"    // DOMAIN: the same, and say whether the domain is one of the farm's
+	VerbStop     = "stop"      // end, and not be started again
+	VerbRestart  = "restart"   // end, and be started again
+	VerbWorkers  = "workers"   // GROUP N: have so many workers for a group, "" being all, until the process ends
+	VerbPauses   = "pauses"    // answer once the pauses that there are hold
+	VerbLogLevel = "log-level" // LEVEL: log what is at least so important
+)
+
+const (
+	maxWorkers = 1000
+	pauseTime  = time.Second // within which a pause holds
+)
+
+// obey does what a command says.
+func (d *daemon) obey(ctx context.Context, cmd control.Command) (string, error) {
+	d.Logger.Info("command", "verb", jobqueue.EscapeName(cmd.Verb), "args", jobqueue.EscapeName(strings.Join(cmd.Args, " ")), "by", jobqueue.EscapeName(cmd.By))
+	args, ok := map[string]int{VerbReload: 0, VerbUpdate: 1, VerbStop: 0, VerbRestart: 0, VerbWorkers: 2, VerbPauses: 0, VerbLogLevel: 1}[cmd.Verb]
+	switch {
+	case !ok:
+		return "", fmt.Errorf("unknown command %q", cmd.Verb)
+	case len(cmd.Args) != args:
+		return "", fmt.Errorf("command %s with %d arguments, it takes %d", cmd.Verb, len(cmd.Args), args)
+	}
+	switch cmd.Verb {
+	case VerbReload:
+		return d.renew(ctx)
+	case VerbUpdate:
+		return d.update(ctx, cmd.Args[0])
+	case VerbWorkers:
+		return d.resize(ctx, cmd.Args[0], cmd.Args[1])
+	case VerbLogLevel:
+		return d.logLevel(cmd.Args[0])
+	case VerbPauses:
+		select {
+		case <-time.After(pauseTime - cmd.Age):
+		case <-ctx.Done():
+		}
+		return "pauses hold", nil
+	case VerbStop:
+		return d.end(Stop, "stopping")
+	}
+	return d.end(Restart, "restarting")
+}
+
+func (d *daemon) end(order Order, text string) (string, error) {
+	d.mu.Lock()
+	d.order = max(d.order, order)
+	d.mu.Unlock()
+	d.stop()
+	return text, nil
+}
+
+// renew reads the configuration.
+func (d *daemon) renew(ctx context.Context) (string, error) {
+	if err := d.reload(ctx); err != nil {
+		return "", err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return fmt.Sprintf("generation %d", d.number), nil
+}
+
+func (d *daemon) update(ctx context.Context, domain string) (string, error) {
+	text, err := d.renew(ctx)
+	if err != nil {
+		return "", err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if knows := d.newest.Knows; knows != nil && !knows(domain) {
+		return "", fmt.Errorf("domain %q is not one of the farm's", domain)
+	}
+	return text, nil
+}
+
+// resize changes how many workers a group has, by a generation of its own.
+func (d *daemon) resize(ctx context.Context, group, count string) (string, error) {
+	n, err := strconv.Atoi(count)
+	if err != nil || n < 1 || n > maxWorkers {
+		return "", fmt.Errorf("the number of workers must be 1 to %d, not %q", maxWorkers, count)
+	}
+	if err := d.checkGroup(group); err != nil {
+		return "", err
+	}
+	d.mu.Lock()
+	before, was := d.workers[group]
+	d.workers[group] = n
+	d.mu.Unlock()
+	text, err := d.renew(ctx)
+	if err != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.workers[group] = before; !was {
+			delete(d.workers, group)
+		}
+		return "", err
+	}
+	return fmt.Sprintf("%s, %d workers", text, n), nil
+}
+
+func (d *daemon) checkGroup(group string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var names []string
+	for _, g := range d.newest.Options.Groups {
+		names = append(names, g.Name)
+	}
+	switch {
+	case slices.Contains(names, group), group == "" && len(names) == 0:
+		return nil
+	case len(names) == 0:
+		return fmt.Errorf("there is no group %q, all types share the same workers", group)
+	}
+	return fmt.Errorf("there is no group %q, the groups are %s", group, strings.Join(names, ", "))
+}
+
+func (d *daemon) logLevel(text string) (string, error) {
+	var level slog.Level
+	if d.Level == nil {
+		return "", fmt.Errorf("the log of this program has no level that can be set")
+	}
+	if err := level.UnmarshalText([]byte(text)); err != nil {
+		return "", fmt.Errorf("the level must be debug, info, warn or error, not %q", text)
+	}
+	d.Level.Set(level)
+	return "log level " + strings.ToLower(level.String()), nil
+}
