@@ -173,6 +173,9 @@ func (g *Group) Maintain(ctx context.Context) (Maintained, error) {
 	var errs []error
 	for _, b := range g.backends {
 		m, err := b.Maintain(ctx)
+		if g.Trace.Maintained != nil {
+			g.Trace.Maintained(ctx, m, err)
+		}
 		if err != nil {
 			errs = append(errs, &Error{Op: "maintain", Err: err})
 		}

@@ -24,6 +24,19 @@ func (g *Group) Push(ctx context.Context, specs ...Spec) (Pushed, error) {
 	if err != nil {
 		return nil, &Error{Op: "push", Err: err}
 	}
+	if g.Trace.Pushing == nil {
+		return g.pushRecords(ctx, records)
+	}
+	done := g.Trace.Pushing(ctx, records)
+	pushed, err := g.pushRecords(ctx, records)
+	if done != nil {
+		done(pushed, err)
+	}
+	return pushed, err
+}
+
+// pushRecords stores checked records, wherever each belongs.
+func (g *Group) pushRecords(ctx context.Context, records []Record) (Pushed, error) {
 	pushed := make(Pushed, len(records))
 	var errs []error
 	for _, b := range g.backends {

@@ -289,6 +289,7 @@ func (f *Farm) OpenBeside(ctx context.Context, reg *jobqueue.Registry, others *Q
 		Types:    map[string]jobqueue.Backend{},
 		ReadOnly: f.readOnly,
 		Policy:   f.Policy(reg),
+		Trace:    f.Trace,
 	}
 	if r.Aggregator, err = f.openAggregator(ctx, q, byName); err != nil {
 		return nil, err

@@ -23,6 +23,9 @@ type Farm struct {
 	// Existing makes Open refuse a default backend whose SQLite file is not there, instead of creating it.
 	Existing bool
 
+	// Trace has hooks for the groups that Open returns; it may be nil.
+	Trace *jobqueue.Trace
+
 	path     string
 	readOnly string
 	backends map[string]backend

@@ -71,6 +71,9 @@ func (f *fetcher) box() int { return f.r.o.Workers }
 // run claims until there is a reason to stop.
 func (f *fetcher) run(ctx context.Context) (Reason, error) {
 	for {
+		if alive := f.r.o.Alive; alive != nil {
+			alive()
+		}
 		if ctx.Err() != nil {
 			switch context.Cause(ctx) {
 			case errTimeLimit:

@@ -47,7 +47,7 @@ func failed(c *jobqueue.Claim, err error) jobqueue.Outcome {
 // tell tells the log and the caller of a run that has ended.
 func (r *run) tell(j *job, err error, do jobqueue.Action) {
 	if hook := r.o.OnEnd; hook != nil {
-		e := Ended{Claim: j.claim, Err: err, Action: do, Took: j.took}
+		e := Ended{Claim: j.claim, Err: err, Action: do, Began: j.started, Took: j.took}
 		if f, ok := err.(*failure); ok {
 			e.Err = f.error
 		}

@@ -92,6 +92,10 @@ type Options struct {
 	OnStart func(c *jobqueue.Claim)
 	OnEnd   func(e Ended)
 
+	// Alive is called each time the loop that claims comes round: every few seconds, or when a store that is
+	// asked has answered or a call of it has run out, which is within a minute. It is for watchdogs.
+	Alive func()
+
 	// Unlogged keeps out of the log how jobs end, which OnEnd may tell somebody.
 	Unlogged bool
 
@@ -122,6 +126,7 @@ type Ended struct {
 	Claim  *jobqueue.Claim
 	Err    error           // what failed it; nil if it went well
 	Action jobqueue.Action // what becomes of the job; 0 if its claim was lost
+	Began  time.Time
 	Took   time.Duration
 }
 
