@@ -164,17 +164,21 @@ type Backend interface {
 type Pushed []PushedJob
 
 // A PushedJob is what became of one pushed job: stored, or dropped as a
-// duplicate, or, when a push failed in part, not stored because of Err.
+// duplicate, or, when a push failed in part, not stored because of Err; or run where it was pushed.
 type PushedJob struct {
 	ID        string // of the stored job; for a duplicate that of the job that stays
 	Duplicate bool
-	Err       error // nil if it is in; if [ErrUnavailable], it may be in all the same
+	Inline    bool  // it ran, or runs once the job has ended that pushed it; ID names it nowhere else
+	Err       error // nil if it is in; if [ErrUnavailable], it may be in all the same. Of an inline job: what failed it
 }
 
 // Stored returns how many jobs were stored.
 func (p Pushed) Stored() int {
-	return p.count(func(j PushedJob) bool { return j.Err == nil && !j.Duplicate })
+	return p.count(func(j PushedJob) bool { return j.Err == nil && !j.Duplicate && !j.Inline })
 }
+
+// Ran returns how many jobs ran inline, well or not; see [Group.Push].
+func (p Pushed) Ran() int { return p.count(func(j PushedJob) bool { return j.Inline }) }
 
 // Duplicates returns how many jobs were dropped because an equal one waits.
 func (p Pushed) Duplicates() int { return p.count(func(j PushedJob) bool { return j.Duplicate }) }

@@ -21,6 +21,7 @@ type Claim struct {
 	Expiries   int       // claims that ran out
 	LastError  string    // why the last attempt failed; at most 4 KiB
 	Superseded bool      // a newer root exists; [Group.Pop] settles it and keeps it to itself
+	Inline     string    // why the job runs where it was pushed, such as [NotAsync]; then it is in no store, and nobody settles it
 
 	backend Backend // where it was claimed, whatever the routes say by now
 }

@@ -1,13 +1,14 @@
 package jobqueue
 
 import (
+	"context"
 	"fmt"
 	"slices"
 )
 
 // Routes say which backend keeps which job type, and how types are treated.
 type Routes struct {
-	Default   Backend                 // for every type without a backend of its own; required
+	Default   Backend                 // for every type without a backend of its own; required, unless Inline runs all jobs
 	Types     map[string]Backend      // by type
 	Exclude   []string                // types that run only when asked for by name
 	ReadOnly  string                  // a reason refuses push, pop, delete and requeue
@@ -17,6 +18,18 @@ type Routes struct {
 	// Aggregator is told, in the background, of the queues that get jobs; nil means that runners ask every backend.
 	Aggregator Aggregator
 	Trace      *Trace
+
+	// Async reports whether the jobs of a queue are stored; those of others run inline, see [Group.Push]. Nil
+	// means that all are.
+	Async func(n Name) bool
+	// Fallback reports whether a job of the type runs inline when it could not be stored. Nil means that none does.
+	Fallback func(typ string) bool
+	// Inline makes a job ready to run in this process; package runner has one. The error says why it cannot be; with
+	// neither an error nor run the job is not for this process, and is stored. What run returns, and
+	// any panic, is an error of the job; it keeps to the policy of g, which pushes the job. Async and Fallback need it.
+	Inline func(g *Group, c *Claim) (run func(ctx context.Context) error, err error)
+	// Events returns the jobs that an event becomes, see [Group.Emit]; an [ErrInvalid] if there is no such event.
+	Events func(e Event) ([]Spec, error)
 }
 
 // A Group is how programs reach queues: it routes job types to backends, for a
@@ -36,15 +49,21 @@ type routes struct {
 }
 
 // NewGroup returns a group at home in domain. It panics without a default
-// backend, and if the domain is no valid part of a [Name].
+// backend, unless it has Inline and no backend at all, if Inline is missing, and if the domain is no valid part of a [Name].
 func NewGroup(domain string, r Routes) *Group {
-	if r.Default == nil {
+	switch {
+	case r.Default == nil && (r.Inline == nil || len(r.Types) > 0):
 		panic("jobqueue: new group: Routes.Default is required")
+	case r.Inline == nil && (r.Async != nil || r.Fallback != nil):
+		panic("jobqueue: new group: Routes.Async and Fallback need Inline")
 	}
 	if err := checkPart("domain", domain); err != nil {
 		panic("jobqueue: new group: " + err.Error())
 	}
-	rs := &routes{Routes: r, backends: []Backend{r.Default}, maxParams: r.MaxParams}
+	rs := &routes{Routes: r, maxParams: r.MaxParams}
+	if r.Default != nil {
+		rs.backends = []Backend{r.Default}
+	}
 	def(&rs.maxParams, DefaultMaxParams)
 	rs.pauses.turn = make(chan struct{}, 1)
 	if rs.Control == nil {
@@ -74,7 +93,7 @@ func (g *Group) Domain() string { return g.domain }
 // Backends returns every backend that types are routed to, each once.
 func (g *Group) Backends() []Backend { return slices.Clone(g.backends) }
 
-// Backend returns the backend of a type.
+// Backend returns the backend of a type; nil if the group has none at all.
 func (g *Group) Backend(typ string) Backend {
 	if b, ok := g.Types[typ]; ok {
 		return b

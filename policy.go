@@ -35,6 +35,10 @@ type Policy struct {
 	// twice, and is lost if its process dies or it fails.
 	AtMostOnce bool
 
+	// NeverInline keeps jobs from running where they are pushed, see [Group.Push]: if one is not to be
+	// stored it is refused. It is for work that would hold up whoever pushes it. [WithSynchronous] goes before it.
+	NeverInline bool
+
 	// Dedupe deduplicates every job of the type, as [Spec.Dedupe] does one.
 	Dedupe bool
 

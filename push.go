@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 )
@@ -16,6 +17,25 @@ import (
 // stop the others. Pushed says for every job whether it is in. On an
 // [ErrUnavailable] a piece is tried once more, under the same push id, so that
 // a lost answer neither loses nor doubles a job.
+//
+// # Jobs that run inline
+//
+// Jobs that are not stored run in this process, one after the other, once the others of the
+// push are stored: all that [Routes].Async does not have stored, those that could not be stored and
+// for which Fallback is true, and with [WithSynchronous] all. Of them Pushed says that they were Inline and
+// with which error they ended, which is one of Push's too, since nobody tries them again.
+//   - A delayed job is stored in any case; without a backend it is an [ErrInvalid].
+//   - A job that is paused is stored, as it is to wait. If what is paused cannot be asked, what was last known counts.
+//   - A job that cannot run here, as its type is unknown or its parameters do not fit, is refused before anything is stored.
+//   - Of equal jobs that run inline in one push, the later ones are duplicates. What is stored is not compared with.
+//   - Roots are left alone: the job runs, and no mark moves. A root without a time has that of the push.
+//   - If it is not known whether a job is stored, an [ErrUnavailable], the fallback may run it a second time; so there is none for
+//     [Policy.AtMostOnce]. There is none for a delayed or paused job, and none once ctx has ended.
+//   - ctx is that of the job, with [Policy.Timeout]. A job that has not begun when ctx ends fails. Rates, caps and groups do not hold.
+//   - What the job pushes inline runs behind it, before this Push returns, with the context of this Push: jobs do not nest,
+//     however long their chain is. An error of such a job is one of this Push alone.
+//   - Whatever the job returns, [Snooze] too, it is not tried again: its attempt is the first and the last.
+//   - In a farm that is read-only nothing is pushed, and nothing runs inline.
 func (g *Group) Push(ctx context.Context, specs ...Spec) (Pushed, error) {
 	if err := g.writable(); err != nil {
 		return nil, &Error{Op: "push", Err: err}
@@ -24,24 +44,28 @@ func (g *Group) Push(ctx context.Context, specs ...Spec) (Pushed, error) {
 	if err != nil {
 		return nil, &Error{Op: "push", Err: err}
 	}
+	here, err := g.inline(ctx, records)
+	if err != nil {
+		return nil, &Error{Op: "push", Err: err}
+	}
 	if g.Trace.Pushing == nil {
-		return g.pushRecords(ctx, records)
+		return g.pushRecords(ctx, records, here)
 	}
 	done := g.Trace.Pushing(ctx, records)
-	pushed, err := g.pushRecords(ctx, records)
+	pushed, err := g.pushRecords(ctx, records, here)
 	if done != nil {
 		done(pushed, err)
 	}
 	return pushed, err
 }
 
-// pushRecords stores checked records, wherever each belongs.
-func (g *Group) pushRecords(ctx context.Context, records []Record) (Pushed, error) {
+// pushRecords stores checked records, wherever each belongs, and runs those that run here.
+func (g *Group) pushRecords(ctx context.Context, records []Record, here map[int]*inlineJob) (Pushed, error) {
 	pushed := make(Pushed, len(records))
 	var errs []error
 	for _, b := range g.backends {
 		earlier := map[Mark]bool{} // the new roots of pieces that are in
-		for _, piece := range pieces(records, func(r *Record) bool { return g.Backend(r.Type) == b }) {
+		for _, piece := range pieces(records, func(i int) bool { return here[i] == nil && g.Backend(records[i].Type) == b }) {
 			err := g.sameRoots(ctx, b, records, piece, earlier)
 			if err == nil {
 				err = g.pushPiece(ctx, b, records, piece, pushed)
@@ -53,6 +77,18 @@ func (g *Group) pushRecords(ctx context.Context, records []Record) (Pushed, erro
 			}
 		}
 	}
+	if len(errs) > 0 && g.Fallback != nil {
+		here = g.fallBack(ctx, records, pushed, here)
+		errs = slices.DeleteFunc(errs, func(err error) bool {
+			for i := range pushed {
+				if pushed[i].Err == err && here[i] == nil {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	errs = append(errs, g.runInline(ctx, records, here, pushed)...)
 	return pushed, errors.Join(errs...)
 }
 
@@ -100,12 +136,12 @@ func (g *Group) sameRoots(ctx context.Context, b Backend, records []Record, piec
 }
 
 // pieces splits the places of the records that are wanted into runs within the limits of Backend.Push.
-func pieces(records []Record, wanted func(*Record) bool) (out [][]int) {
+func pieces(records []Record, wanted func(i int) bool) (out [][]int) {
 	var piece []int
 	size := 0
 	for i := range records {
 		r := &records[i]
-		if !wanted(r) {
+		if !wanted(i) {
 			continue
 		}
 		if len(piece) == MaxPush || len(piece) > 0 && size+len(r.Params) > MaxPushBytes {

@@ -15,6 +15,7 @@ import (
 type Registry struct {
 	mu       sync.RWMutex
 	types    map[string]entry
+	events   map[string][]func(Event) ([]Spec, error)
 	fallback struct {
 		new    func(typ string) Job
 		policy Policy

@@ -1,6 +1,9 @@
 package jobqueue
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A Trace is a set of hooks that a [Group] calls. Any of them may be nil. They are
 // called from any goroutine, after the fact, and must return soon and leave
@@ -12,6 +15,9 @@ type Trace struct {
 
 	// Pushed is called for each Backend.Push, of one backend's share of a push.
 	Pushed func(ctx context.Context, records []Record, pushed Pushed, err error)
+
+	// Inline is called for each job that ran where it was pushed, why being Claim.Inline, with what failed it.
+	Inline func(ctx context.Context, c *Claim, why string, took time.Duration, err error)
 
 	// Popped is called for each Backend.Pop, with all it returned.
 	Popped func(ctx context.Context, claims []*Claim, err error)

@@ -16,6 +16,7 @@ func JoinTraces(traces ...*Trace) *Trace {
 func (t *Trace) join(o *Trace) {
 	t.Pushing = joinPushing(t.Pushing, o.Pushing)
 	t.Pushed = join3(t.Pushed, o.Pushed)
+	t.Inline = join4(t.Inline, o.Inline)
 	t.Popped = join2(t.Popped, o.Popped)
 	t.Superseded = join1(t.Superseded, o.Superseded)
 	t.Exhausted = join2(t.Exhausted, o.Exhausted)
@@ -83,5 +84,17 @@ func join3[A, B, C any](a, b func(context.Context, A, B, C)) func(context.Contex
 	return func(ctx context.Context, x A, y B, z C) {
 		a(ctx, x, y, z)
 		b(ctx, x, y, z)
+	}
+}
+
+func join4[A, B, C, D any](a, b func(context.Context, A, B, C, D)) func(context.Context, A, B, C, D) {
+	if a == nil {
+		return b
+	} else if b == nil {
+		return a
+	}
+	return func(ctx context.Context, w A, x B, y C, z D) {
+		a(ctx, w, x, y, z)
+		b(ctx, w, x, y, z)
 	}
 }

@@ -20,7 +20,9 @@ func (f *fetcher) wanted() []jobqueue.Name {
 	for _, d := range f.r.serve() {
 		domains[d] = true
 		for _, t := range types {
-			names = append(names, jobqueue.Name{Domain: d, Type: t})
+			if n := (jobqueue.Name{Domain: d, Type: t}); serves(f.only, n) {
+				names = append(names, n)
+			}
 		}
 	}
 	f.moved(domains)

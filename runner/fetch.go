@@ -30,6 +30,7 @@ type fetcher struct {
 	manyTypes int             // up to how many none is forgotten
 	domains   map[string]bool // what Options.Domains returned last
 	asked     map[string]bool // Options.Types; nil: all
+	only      map[string]map[string]bool
 	held      []heldJob
 	limiter   jobqueue.Limiter // holds all runners together to the rates; nil: there is none
 	limited   bool             // it was looked for
@@ -54,7 +55,7 @@ type fetcher struct {
 }
 
 func newFetcher(r *run) *fetcher {
-	f := &fetcher{r: r, limits: newLimits(&r.o), types: map[string]*jobType{}, manyTypes: manyTypes}
+	f := &fetcher{r: r, limits: newLimits(&r.o), only: only(r.o.Only), types: map[string]*jobType{}, manyTypes: manyTypes}
 	f.dealer = schedule.New(rand.Uint64(), f.limits.dealt())
 	if len(r.o.Types) > 0 {
 		f.asked = map[string]bool{}

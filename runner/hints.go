@@ -123,7 +123,7 @@ func (f *fetcher) storeOf(typ string) *store {
 
 // serves reports whether a queue is one of those to run.
 func (f *fetcher) serves(n jobqueue.Name) bool {
-	return f.here(n.Domain) && f.runs(n.Type)
+	return f.here(n.Domain) && f.runs(n.Type) && serves(f.only, n)
 }
 
 // heardHints notes how the aggregator answered.

@@ -25,6 +25,9 @@ type Options struct {
 	// Of those that it does not return any more what waits in hand is given back; what runs goes on.
 	Domains func() []string
 
+	// Only says of types on which domains alone to run them; types that it lacks run on all. The jobs of the others wait.
+	Only map[string][]string
+
 	// Workers is how many jobs run at once. Default all that Groups have together or,
 	// without any, four for each CPU that Go may use.
 	Workers int

@@ -48,6 +48,9 @@ type Presence struct {
 	Busy        int          `json:"busy"`  // how many jobs run
 	Ended       int          `json:"ended"` // how many runs it has ended and recorded
 
+	// Only says of types on which domains alone they are run; what is long is left out.
+	Only map[string][]string `json:"only,omitempty"`
+
 	// Faults are types that rest as their handler is at fault, and why; at most 20.
 	Faults map[string]string `json:"faults,omitempty"`
 
@@ -68,7 +71,8 @@ type RunningJob struct {
 func (p *Presence) Covers(n jobqueue.Name) bool {
 	domain := p.AllDomains || len(p.Domains) < p.DomainCount || slices.Contains(p.Domains, n.Domain)
 	typ := len(p.Types) < p.TypeCount || slices.Contains(p.Types, n.Type) || p.Others && !slices.Contains(p.Except, n.Type)
-	return domain && typ
+	only, some := p.Only[n.Type]
+	return domain && typ && (!some || slices.Contains(only, n.Domain))
 }
 
 // Runners returns the runners that have said within the last 15 seconds that
@@ -203,6 +207,7 @@ func (r *run) presence(started time.Time) []byte {
 			p.Running = append(p.Running, RunningJob{j.claim.Domain, j.claim.Type, r.o.Label(j.claim), j.claim.Attempt, j.started.UTC()})
 		}
 	}
+	p.Only = shownOnly(r.o.Only)
 	p.Faults = map[string]string{}
 	r.resting.Range(func(typ, reason any) bool {
 		text := printable(reason.(string))
@@ -224,6 +229,7 @@ func (r *run) presence(started time.Time) []byte {
 		cut(&p.Domains, len(p.Domains)/2)
 		cut(&p.Types, len(p.Types)/2)
 		cut(&p.Except, len(p.Except)/2)
+		halve(p.Only)
 	}
 }
 

@@ -344,7 +344,7 @@ func (s *store) wait(ctx context.Context, w jobqueue.Waiter) {
 
 // told notes that queues got work or, without names, that a store did.
 func (r *run) told(s *store, names []jobqueue.Name) {
-	mine := slices.DeleteFunc(slices.Clone(names), func(n jobqueue.Name) bool { return !r.fetcher.runs(n.Type) })
+	mine := slices.DeleteFunc(slices.Clone(names), func(n jobqueue.Name) bool { return !r.fetcher.runs(n.Type) || !serves(r.fetcher.only, n) })
 	if len(names) > 0 && len(mine) == 0 {
 		return
 	}
