@@ -1,0 +1,149 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+
+	"github.com/wikifarm/jobqueue"
+)
+
+// Trace returns hooks for [jobqueue.Routes]. Any number of groups may have them. A
+// program with hooks of its own joins both with [jobqueue.JoinTraces].
+func (m *Metrics) Trace() *jobqueue.Trace {
+	return &jobqueue.Trace{
+		Pushed:     m.pushed,
+		Popped:     m.popped,
+		Exhausted:  func(_ context.Context, c *jobqueue.Claim, _ string) { m.types.get(c.Type).exhausted.Inc() },
+		Settled:    m.settled,
+		Maintained: m.maintained,
+		Notified: func(_ context.Context, _ []jobqueue.Backlog, err error) {
+			if err != nil {
+				m.vecs.storeErrors.WithLabelValues("notify").Inc()
+			}
+		},
+	}
+}
+
+// A cursor remembers the kind of the job before, since those of one type come together.
+type cursor struct {
+	m    *Metrics
+	last *kind
+	typ  string
+}
+
+func (c *cursor) kind(typ string) *kind {
+	if c.last == nil || typ != c.typ {
+		c.last, c.typ = c.m.types.get(typ), typ
+	}
+	return c.last
+}
+
+func (m *Metrics) pushed(_ context.Context, records []jobqueue.Record, pushed jobqueue.Pushed, err error) {
+	if err != nil {
+		m.vecs.storeErrors.WithLabelValues("push").Inc()
+	}
+	at, stored := cursor{m: m}, 0
+	for i := range records {
+		k := at.kind(records[i].Type)
+		switch {
+		case err != nil || pushed[i].Err != nil:
+			k.unpushed.Inc()
+		case pushed[i].Duplicate:
+			k.duplicates.Inc()
+		default:
+			stored++
+		}
+		if stored > 0 && (i+1 == len(records) || records[i+1].Type != records[i].Type) {
+			k.pushed.Add(float64(stored))
+			stored = 0
+		}
+	}
+}
+
+func (m *Metrics) popped(_ context.Context, claims []*jobqueue.Claim, err error) {
+	if err != nil {
+		m.vecs.storeErrors.WithLabelValues("pop").Inc()
+		return // What was claimed all the same, a repeat returns.
+	}
+	at, n := cursor{m: m}, 0
+	for i, c := range claims {
+		k := at.kind(c.Type)
+		if c.Suspect() {
+			k.suspect.Inc()
+		}
+		if n++; i+1 == len(claims) || claims[i+1].Type != c.Type {
+			k.popped.Add(float64(n))
+			n = 0
+		}
+	}
+}
+
+func (m *Metrics) settled(_ context.Context, outcomes []jobqueue.Outcome, lost []*jobqueue.Claim, err error) {
+	var apart map[*jobqueue.Claim]bool // outcomes that did not take effect
+	leave := func(claims []*jobqueue.Claim) {
+		for _, c := range claims {
+			if apart == nil {
+				apart = map[*jobqueue.Claim]bool{}
+			}
+			apart[c] = true
+		}
+	}
+	if err != nil {
+		m.vecs.storeErrors.WithLabelValues("settle").Inc()
+		part, ok := errors.AsType[*jobqueue.PartError](err)
+		if !ok {
+			return
+		}
+		leave(part.Claims)
+	}
+	leave(lost)
+	at := cursor{m: m}
+	for _, c := range lost {
+		at.kind(c.Type).lost.Inc()
+	}
+	done := 0
+	for i := range outcomes {
+		c := outcomes[i].Claim
+		k := at.kind(c.Type)
+		if apart == nil || !apart[c] {
+			if outcomes[i].Do == jobqueue.ActionDone && !c.Superseded && c.Expiries == 0 {
+				done++ // as nearly all are
+			} else {
+				k.settled(&outcomes[i])
+			}
+		}
+		if done > 0 && (i+1 == len(outcomes) || outcomes[i+1].Claim.Type != c.Type) {
+			k.done.Add(float64(done))
+			done = 0
+		}
+	}
+}
+
+// settled counts an outcome that took effect.
+func (k *kind) settled(o *jobqueue.Outcome) {
+	switch o.Do {
+	case jobqueue.ActionDone:
+		if o.Claim.Superseded {
+			k.superseded.Inc()
+		} else {
+			k.done.Inc()
+		}
+		k.recycled.Add(float64(o.Claim.Expiries))
+	case jobqueue.ActionAbandon:
+		k.abandoned.Inc()
+		k.recycled.Add(float64(o.Claim.Expiries))
+	case jobqueue.ActionRetry:
+		k.retried.Inc()
+	case jobqueue.ActionGiveBack:
+		k.givenBack.Inc()
+	}
+}
+
+func (m *Metrics) maintained(_ context.Context, did jobqueue.Maintained, err error) {
+	if err != nil {
+		m.vecs.storeErrors.WithLabelValues("maintain").Inc()
+	}
+	m.vecs.maintained.WithLabelValues("released").Add(float64(did.Released))
+	m.vecs.maintained.WithLabelValues("recycled").Add(float64(did.Recycled))
+	m.vecs.maintained.WithLabelValues("pruned").Add(float64(did.Pruned))
+}
