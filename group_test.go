@@ -16,6 +16,7 @@ import (
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/queuememory"
 	"github.com/wikifarm/jobqueue/queuetest"
+	"github.com/wikifarm/jobqueue/runner"
 )
 
 func newLease() jobqueue.Lease { return jobqueue.Lease{Token: uuid.New(), TTL: time.Minute} }
@@ -42,6 +43,24 @@ func TestNewGroupPanics(t *testing.T) {
 				}
 			}()
 			jobqueue.NewGroup(domain, jobqueue.Routes{Default: b})
+		}()
+	}
+}
+
+// A group that cannot do as it is told is none.
+func TestNewGroupWithoutInline(t *testing.T) {
+	async, fallback := func(jobqueue.Name) bool { return true }, func(string) bool { return true }
+	for _, r := range []jobqueue.Routes{
+		{Default: queuememory.New(), Async: async}, {Default: queuememory.New(), Fallback: fallback},
+		{Types: map[string]jobqueue.Backend{"a": queuememory.New()}, Inline: runner.Inline(&jobqueue.Registry{}, nil)},
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("NewGroup(%+v) does not panic", r)
+				}
+			}()
+			jobqueue.NewGroup("wiki", r)
 		}()
 	}
 }

@@ -121,6 +121,9 @@ func (r *run) serve() []string {
 }
 
 func (r *run) run(ctx context.Context) (Reason, error) {
+	if len(r.stores) == 0 {
+		return NonePossible, fmt.Errorf("%w: the group has no backend", jobqueue.ErrInvalid)
+	}
 	for _, t := range r.o.Types {
 		if !r.reg.Has(t) {
 			return NonePossible, fmt.Errorf("%w %q", jobqueue.ErrUnknownType, t)
