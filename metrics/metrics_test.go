@@ -143,6 +143,33 @@ func TestEveryFateIsCounted(t *testing.T) {
 	}
 }
 
+// A job that runs where it is pushed is counted with the reason, and once, whatever hooks it runs with.
+func TestInlineRunsAreCountedByReason(t *testing.T) {
+	m := metrics.New(metrics.Options{})
+	o := &runner.Options{Logger: quiet()}
+	m.Runner(o)
+	g := jobqueue.NewGroup("wiki", jobqueue.Routes{
+		Default: queuememory.New(), Trace: m.Trace(), Inline: runner.Inline(registry("a"), o),
+		Async: func(n jobqueue.Name) bool { return false },
+	})
+	spec := func(does string) jobqueue.Spec { return jobqueue.Spec{Job: &job{Kind: "a", Does: does}} }
+	if _, err := g.Push(t.Context(), spec(""), spec("fail")); err == nil {
+		t.Error("the job did not fail")
+	}
+	if _, err := g.Push(jobqueue.WithSynchronous(t.Context()), spec("")); err != nil {
+		t.Error(err)
+	}
+	got := nonzero(values(t, m, "jobqueue_jobs_inline_total", "jobqueue_runs_total", "jobqueue_jobs_failed_total", "jobqueue_run_seconds", "jobqueue_jobs_pushed_total"))
+	want := map[string]float64{
+		"jobqueue_jobs_inline_total not_async a": 2, "jobqueue_jobs_inline_total synchronous a": 1,
+		"jobqueue_runs_total inline ok a": 2, "jobqueue_runs_total inline failed a": 1, "jobqueue_jobs_failed_total a": 1,
+		"jobqueue_run_seconds inline a": 3,
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
 // A claim that runs out is seen when its job is claimed again, and counted as recycled once the job has ended.
 func TestRecycledAndLostClaimsAreCounted(t *testing.T) {
 	m := metrics.New(metrics.Options{})
@@ -224,7 +251,7 @@ func TestNamesAreAsPrometheusWantsThem(t *testing.T) {
 	g := jobqueue.NewGroup("wiki", jobqueue.Routes{Default: queuememory.New(), Trace: m.Trace()})
 	m.Watch(g)
 	g.Push(t.Context(), jobqueue.Spec{Type: "a"})
-	m.Inline("a", "synchronous", time.Second, nil)
+	m.Trace().Inline(t.Context(), &jobqueue.Claim{Record: jobqueue.Record{Name: jobqueue.Name{Type: "a"}}}, jobqueue.Synchronous, time.Second, nil)
 	problems, err := testutil.GatherAndLint(m.Gatherer())
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -29,6 +30,9 @@ func (m *Metrics) Runner(o *runner.Options) {
 
 // ended counts a run in a runner.
 func (m *Metrics) ended(e *runner.Ended) {
+	if e.Claim.Inline != "" {
+		return // The group's trace has it.
+	}
 	k := m.types.get(e.Claim.Type)
 	r := m.in(k, &k.async, modeAsync)
 	if e.Err == nil {
@@ -57,10 +61,10 @@ func (m *Metrics) bad(k *kind, r *mode, err error, do jobqueue.Action) {
 	}
 }
 
-// Inline counts a run in the process that pushed the job, and why it was there.
-func (m *Metrics) Inline(typ, reason string, took time.Duration, err error) {
-	k := m.types.get(typ)
-	m.vecs.inline.WithLabelValues(k.name, reason).Inc()
+// inlined counts a run in the process that pushed the job.
+func (m *Metrics) inlined(_ context.Context, c *jobqueue.Claim, why string, took time.Duration, err error) {
+	k := m.types.get(c.Type)
+	m.vecs.inline.WithLabelValues(k.name, why).Inc()
 	r := m.in(k, &k.inline, modeInline)
 	if err == nil {
 		r.ok.Inc()

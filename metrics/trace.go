@@ -12,6 +12,7 @@ import (
 func (m *Metrics) Trace() *jobqueue.Trace {
 	return &jobqueue.Trace{
 		Pushed:     m.pushed,
+		Inline:     m.inlined,
 		Popped:     m.popped,
 		Exhausted:  func(_ context.Context, c *jobqueue.Claim, _ string) { m.types.get(c.Type).exhausted.Inc() },
 		Settled:    m.settled,
