@@ -27,6 +27,9 @@ var (
 	// ErrUnknownType: no constructor is registered for the type.
 	ErrUnknownType = errors.New("unknown job type")
 
+	// ErrUnknownEvent: nothing says which jobs an event becomes. It is an ErrInvalid.
+	ErrUnknownEvent = fmt.Errorf("%w: unknown event", ErrInvalid)
+
 	// ErrInvalid: the input breaks a documented rule and always will.
 	ErrInvalid = errors.New("invalid")
 

@@ -18,7 +18,7 @@ type Event struct {
 
 // Emit pushes the jobs that [Routes.Events] makes of an event, in one [Group.Push]. What a Spec leaves
 // out of Domain, Params, Root and Headers it has from the event. An event that nobody knows is an
-// [ErrInvalid]; one that is known and of which no jobs come is none.
+// [ErrUnknownEvent]; one that is known and of which no jobs come is none.
 //
 // A job of the event that must not be stored twice, whoever emits it again after an error, has a DedupeKey.
 func (g *Group) Emit(ctx context.Context, e Event) (Pushed, error) {
@@ -34,7 +34,7 @@ func (g *Group) Emit(ctx context.Context, e Event) (Pushed, error) {
 
 func (g *Group) specs(e Event) ([]Spec, error) {
 	if g.Events == nil {
-		return nil, fmt.Errorf("%w: unknown event %q", ErrInvalid, e.Name)
+		return nil, ErrUnknownEvent
 	}
 	specs, err := g.Events(e)
 	if err != nil {
@@ -75,7 +75,7 @@ func (r *Registry) Events(e Event) ([]Spec, error) {
 	makers := r.events[e.Name]
 	r.mu.RUnlock()
 	if len(makers) == 0 {
-		return nil, fmt.Errorf("%w: unknown event %q", ErrInvalid, e.Name)
+		return nil, ErrUnknownEvent
 	}
 	var all []Spec
 	for _, specs := range makers {

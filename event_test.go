@@ -67,12 +67,12 @@ func TestEventBecomesSeveralJobs(t *testing.T) {
 	if pushed, err := g.Emit(t.Context(), jobqueue.Event{Name: "silence"}); err != nil || len(pushed) != 0 {
 		t.Errorf("an event of which no job comes: %v, %v", pushed, err)
 	}
-	for name, want := range map[string]error{"broken": jobqueue.ErrTooLarge, "notise": jobqueue.ErrInvalid} {
+	for name, want := range map[string]error{"broken": jobqueue.ErrTooLarge, "notise": jobqueue.ErrUnknownEvent} {
 		if _, err := g.Emit(t.Context(), jobqueue.Event{Name: name}); !errors.Is(err, want) || !strings.Contains(err.Error(), name) {
 			t.Errorf("emitting %s: %v", name, err)
 		}
 	}
-	if _, err := newGroup(jobqueue.Routes{}).Emit(t.Context(), e); !errors.Is(err, jobqueue.ErrInvalid) {
+	if _, err := newGroup(jobqueue.Routes{}).Emit(t.Context(), e); !errors.Is(err, jobqueue.ErrInvalid) || !errors.Is(err, jobqueue.ErrUnknownEvent) {
 		t.Errorf("emitting in a group without events: %v", err)
 	}
 }

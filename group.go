@@ -28,7 +28,7 @@ type Routes struct {
 	// neither an error nor run the job is not for this process, and is stored. What run returns, and
 	// any panic, is an error of the job; it keeps to the policy of g, which pushes the job. Async and Fallback need it.
 	Inline func(g *Group, c *Claim) (run func(ctx context.Context) error, err error)
-	// Events returns the jobs that an event becomes, see [Group.Emit]; an [ErrInvalid] if there is no such event.
+	// Events returns the jobs that an event becomes, see [Group.Emit]; an [ErrUnknownEvent] if there is no such event.
 	Events func(e Event) ([]Spec, error)
 }
 

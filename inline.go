@@ -281,7 +281,7 @@ func (e *ownError) Error() string { return e.err.Error() }
 
 // Is is that of the job's error, but for the errors of this package.
 func (e *ownError) Is(target error) bool {
-	ours := []error{ErrNotClaimed, ErrReadOnly, ErrUnavailable, ErrUnknownType, ErrInvalid, ErrTooLarge, ErrFault}
+	ours := []error{ErrNotClaimed, ErrReadOnly, ErrUnavailable, ErrUnknownType, ErrUnknownEvent, ErrInvalid, ErrTooLarge, ErrFault}
 	return !slices.Contains(ours, target) && errors.Is(e.err, target)
 }
 

@@ -291,6 +291,7 @@ func (f *Farm) OpenBeside(ctx context.Context, reg *jobqueue.Registry, others *Q
 		Policy:   f.Policy(reg),
 		Trace:    f.Trace,
 	}
+	f.routeInline(&r, reg)
 	if r.Aggregator, err = f.openAggregator(ctx, q, byName); err != nil {
 		return nil, err
 	}

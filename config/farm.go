@@ -13,6 +13,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/runner"
 )
 
 // A Farm is what a farm file says. It is safe for concurrent use once its fields are set.
@@ -26,15 +27,21 @@ type Farm struct {
 	// Trace has hooks for the groups that Open returns; it may be nil.
 	Trace *jobqueue.Trace
 
-	path     string
-	readOnly string
-	backends map[string]backend
-	owner    map[string]string // of each partition: the federated backend
-	def      settings
-	types    map[string]settings
-	domains  domains
-	sharing  sharing
-	files    []file // that are read when they are needed
+	// Inline has the Middleware and the hooks of jobs that run where they are pushed, see [runner.Inline]; it may be nil.
+	Inline *runner.Options
+
+	path      string
+	readOnly  string
+	backends  map[string]backend
+	owner     map[string]string // of each partition: the federated backend
+	def       settings
+	types     map[string]settings
+	domains   domains
+	sharing   sharing
+	files     []file // that are read when they are needed
+	events    map[string][]string
+	emitted   []emitted
+	mentioned []namedDomain
 
 	aggregator []backend // servers, in the order in which they are tried
 }
@@ -114,6 +121,7 @@ func (f *Farm) read(r *reader, top ast.Node) {
 		"caps":       func(n ast.Node) { f.sharing.readCaps(r, n) },
 		"weights":    func(n ast.Node) { f.sharing.readWeights(r, n) },
 		"groups":     func(n ast.Node) { f.sharing.readGroups(r, n) },
+		"events":     func(n ast.Node) { f.readEvents(r, n) },
 		"default":    func(n ast.Node) { f.def = r.settings(n, "default") },
 		"types": func(n ast.Node) {
 			r.pairs(n, "types", func(typ string, at, n ast.Node) {
@@ -130,8 +138,13 @@ func (f *Farm) read(r *reader, top ast.Node) {
 	if f.def.exclude != nil {
 		r.fail(f.def.line, "default.exclude would leave out every type, set it in types")
 	}
+	if f.def.domains != nil {
+		r.fail(f.def.line, "default.domains would be that of every type, set it in types")
+	}
+	f.mentioned = r.mentioned
 	f.checkBackends(r, top)
 	f.checkSharing(r)
+	f.checkAsync(r)
 	f.checkAggregator(r)
 	if f.domains.file.text == "" {
 		r.errs = append(r.errs, f.strangers()...)

@@ -17,13 +17,13 @@ import (
 type federation struct {
 	partitions []partition // in the order of the file, those that only sections name behind the others
 	sections   map[string]federated.Section
-	domains    []sectionDomain
+	domains    []namedDomain
 	given      bool
 	written    ast.Node // sections, to be read when the partitions are known
 }
 
-// A sectionDomain is one entry of the domains of a section.
-type sectionDomain struct {
+// A namedDomain is a domain that a section, or a setting of a type, names.
+type namedDomain struct {
 	line ast.Node
 	what string
 	value
@@ -112,7 +112,7 @@ func (f *federation) readSection(r *reader, what, name string, at, n ast.Node) {
 				}
 				if ok && !slices.Contains(s.Domains, v.text) {
 					s.Domains = append(s.Domains, v.text)
-					f.domains = append(f.domains, sectionDomain{n, what + ".domains", v})
+					f.domains = append(f.domains, namedDomain{n, what + ".domains", v})
 				}
 			})
 		},

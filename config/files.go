@@ -86,7 +86,7 @@ func (f *Farm) Check() error {
 	return errors.Join(errs...)
 }
 
-// strangers returns an error for each domain of a section that is not one of the farm's.
+// strangers returns an error for each domain of a section or a type that is not one of the farm's.
 func (f *Farm) strangers() (errs []error) {
 	list := f.Domains()
 	if len(list) == 0 {
@@ -97,11 +97,13 @@ func (f *Farm) strangers() (errs []error) {
 		which = "the domains in domainsFile " + f.domains.file.show()
 	}
 	r := &reader{path: f.path}
+	all := slices.Clone(f.mentioned)
 	for _, name := range slices.Sorted(maps.Keys(f.backends)) {
-		for _, d := range f.backends[name].federation.domains {
-			if !f.Has(d.text) {
-				errs = append(errs, r.at(d.line, "%s: %s must be one of %s, such as %s", d.what, d.show(), which, jobqueue.EscapeName(list[0])))
-			}
+		all = append(all, f.backends[name].federation.domains...)
+	}
+	for _, d := range all {
+		if !f.Has(d.text) {
+			errs = append(errs, r.at(d.line, "%s: %s must be one of %s, such as %s", d.what, d.show(), which, jobqueue.EscapeName(list[0])))
 		}
 	}
 	return errs

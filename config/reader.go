@@ -26,10 +26,11 @@ const (
 // It only ever descends as deep as the keys it knows, so that aliases
 // cannot make it do more work than the file has lines.
 type reader struct {
-	path    string
-	anchors map[string]ast.Node
-	errs    []error
-	files   []file // that it came across
+	path      string
+	anchors   map[string]ast.Node
+	errs      []error
+	files     []file // that it came across
+	mentioned []namedDomain
 }
 
 // parse returns the top node of a document, nil for an empty one.

@@ -23,6 +23,9 @@ type settings struct {
 	backoff  func(attempt int) time.Duration
 	throttle *float64
 	handler  func(typ string) jobqueue.Job
+	async    *async
+	fallback *bool
+	domains  []string
 }
 
 func (r *reader) settings(n ast.Node, what string) settings {
@@ -39,6 +42,9 @@ func (r *reader) settings(n ast.Node, what string) settings {
 				s.class = &v
 			}
 		},
+		"async":      func(n ast.Node) { s.async = r.readAsync(n, of("async")) },
+		"fallback":   func(n ast.Node) { s.fallback = r.readFallback(n, of("fallback")) },
+		"domains":    func(n ast.Node) { s.domains = r.readEnabled(n, of("domains")) },
 		"atMostOnce": func(n ast.Node) { s.once = r.boolean(n, of("atMostOnce")) },
 		"dedupe":     func(n ast.Node) { s.dedupe = r.boolean(n, of("dedupe")) },
 		"exclude":    func(n ast.Node) { s.exclude = r.boolean(n, of("exclude")) },

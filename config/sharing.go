@@ -195,7 +195,7 @@ func (f *Farm) checkSharing(r *reader) {
 	for _, typ := range slices.Sorted(maps.Keys(f.types)) {
 		s, what := f.types[typ], "types."+jobqueue.EscapeName(typ)
 		check(what, s)
-		if !f.Runs(typ) && !f.Excludes(typ) {
+		if !f.runnable(typ) {
 			r.fail(s.line, "%s: no group runs it, add it to the include of one", what)
 		}
 	}
@@ -224,10 +224,10 @@ func (f *Farm) Excludes(typ string) bool {
 // any all types share all workers. The caller does not change the result.
 func (f *Farm) Groups() []schedule.Group { return f.sharing.groups }
 
-// Share sets how types and domains share the workers of a runner: its Plan, Groups, Reserved and Caps.
+// Share sets which types and domains a runner runs, and how they share its workers: its Plan, Groups, Reserved, Caps and Only.
 func (f *Farm) Share(o *runner.Options) {
 	s := &f.sharing
-	o.Plan, o.Groups, o.Caps = f.Plan(), s.groups, s.caps
+	o.Plan, o.Groups, o.Caps, o.Only = f.Plan(), s.groups, s.caps, f.only()
 	if len(s.reserved) > 0 {
 		o.Reserved = nil
 		for _, c := range s.classes {
