@@ -45,6 +45,7 @@ type check struct {
 	problems []problem
 	perf     []string
 	paused   int // queues that have work and are paused
+	closed   int // queues that have work and whose type is not enabled on their domain
 }
 
 // A problem is one thing that is not as it should be.
@@ -73,7 +74,7 @@ and runners got nothing done; no live runner runs a type or domain that has read
 Warning: a type that has ready jobs has no handler, here or in a live runner; ready jobs
 are in a backend their type is no longer routed to; within an hour there are --max-growth more
 abandoned jobs, or more than --max-abandoned in all; the disk of a store is nearly full.
-What is paused is left alone and counted.
+What is paused, or not enabled on its domain, is left alone and counted.
 
 To see growth, it notes the number of abandoned jobs in the default backend.`,
 		Args: func(c *cobra.Command, args []string) error { return undecided(noArgs(c, args)) },
@@ -154,12 +155,15 @@ func (k *check) ready(ctx context.Context, s *session) error {
 			queues++
 			runs := func(p runner.Presence) bool { return p.Covers(b.Name) }
 			handles := func(p runner.Presence) bool {
-				p.AllDomains = true
+				p.AllDomains, p.Only = true, nil
 				return p.Covers(b.Name)
 			}
 			switch {
 			case slices.ContainsFunc(pauses, func(p jobqueue.Pause) bool { return p.Covers(b.Name) }):
 				k.paused++
+				continue
+			case !s.farm.Enabled(b.Name):
+				k.closed++
 				continue
 			case s.Backend(b.Type) != st.Backend:
 				astray = append(astray, st.Name+":"+b.Name.String())
@@ -195,6 +199,9 @@ func (k *check) ready(ctx context.Context, s *session) error {
 	k.measure("oldest", "s", oldest.Seconds(), "", fmt.Sprint(k.maxAge.Seconds()))
 	k.measure("queues", "", float64(queues), "", "")
 	k.measure("paused", "", float64(k.paused), "", "")
+	if s.farm.Restricted() {
+		k.measure("not_enabled", "", float64(k.closed), "", "")
+	}
 	k.measure("runners", "", float64(len(runners)), "", "")
 	return nil
 }
@@ -273,6 +280,9 @@ func (k *check) print(c *cobra.Command) error {
 	}
 	if k.paused > 0 {
 		texts = append(texts, fmt.Sprintf("%d paused", k.paused))
+	}
+	if k.closed > 0 {
+		texts = append(texts, fmt.Sprintf("%d not enabled", k.closed))
 	}
 	line := strings.Join(texts, "; ")
 	var err error

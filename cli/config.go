@@ -29,8 +29,8 @@ func (e *env) configure() *cobra.Command {
 		Use:   "check",
 		Short: "Print every mistake in the farm file, or ok",
 		Long: `Print every mistake in the farm file of --config, each with its line and what would be
-right, and end with status 2; or print ok. Types of the program that no group runs are
-a mistake, too, and so are files with passwords, tokens, keys and certificates that
+right, and end with status 2; or print ok. Types of the program that no group runs
+although their jobs are stored are a mistake, too, and so are files with passwords, tokens, keys and certificates that
 cannot be read, and domains of sections that are not in the domains file.
 No backend is opened.`,
 		Args: noArgs,
@@ -48,7 +48,7 @@ No backend is opened.`,
 					return fmt.Errorf("register the job types: %w", err)
 				}
 			}
-			if err := errors.Join(e.uncovered(farm, reg.Types()), farm.AddHandlers(reg), farm.Check()); err != nil {
+			if err := errors.Join(e.uncovered(farm, reg.Types()), neverInline(farm, reg), farm.AddHandlers(reg), farm.Check()); err != nil {
 				return &statusError{exitUsage, err}
 			}
 			_, err = fmt.Fprintln(c.OutOrStdout(), "ok")
@@ -59,9 +59,16 @@ No backend is opened.`,
 	return c
 }
 
-// uncovered returns an error for the types of the program that no group of the farm runs.
+// neverInline returns an error for the types of the program that never run where they are pushed and yet are not stored.
+func neverInline(farm *config.Farm, reg *jobqueue.Registry) error {
+	return farm.NeverInline(slices.DeleteFunc(reg.Types(), func(typ string) bool { return !reg.Policy(typ).NeverInline })...)
+}
+
+// uncovered returns an error for the types of the program that no group of the farm runs, though their jobs are stored.
 func (e *env) uncovered(farm *config.Farm, types []string) error {
-	types = slices.DeleteFunc(types, func(typ string) bool { return farm.Runs(typ) || farm.Excludes(typ) })
+	types = slices.DeleteFunc(types, func(typ string) bool {
+		return farm.Runs(typ) || farm.Excludes(typ) || farm.Async(typ) == config.NotAsync
+	})
 	if len(types) == 0 {
 		return nil
 	}

@@ -34,8 +34,8 @@ func (e *env) nextJobDB() *cobra.Command {
 		Use:   "nextjobdb",
 		Short: "Print a domain that has ready jobs",
 		Long: `Print a domain that has ready jobs, and with --types also the type, with a blank
-between. Prints nothing if there is none. What is excluded or paused, and types that no
-group of the farm file runs, are left out.
+between. Prints nothing if there is none. What is excluded, paused or not enabled on its
+domain, and types that no group of the farm file runs, are left out.
 
 Each ready queue is equally likely. With --policy fair classes and domains are as likely as
 their shares and weights in the farm file say, and the type is the one that has waited for longest.
@@ -144,7 +144,7 @@ func (s *chooser) queues(seq iter.Seq2[jobqueue.Backlog, error]) (all []jobqueue
 		switch {
 		case err != nil:
 			errs = append(errs, err)
-		case s.farm.Has(q.Domain) && (s.types != nil || !s.Excluded(q.Type) && s.farm.Runs(q.Type)):
+		case s.farm.Has(q.Domain) && s.farm.Enabled(q.Name) && (s.types != nil || !s.Excluded(q.Type) && s.farm.Runs(q.Type)):
 			all = append(all, q)
 		}
 	}

@@ -28,6 +28,7 @@ func (e *env) show() *cobra.Command {
 ready one has been so: in all, and with --group for each domain and type.
 
 "no handler" means that this program cannot run the type: its jobs wait for one that can.
+"not enabled" means that the farm file enables the type on other domains only.
 "without" names partitions that are away, whose jobs are not counted; so does "missing"
 in the document. What is paused is held back until it is resumed; what is held is being copied to another
 backend, or was when that was interrupted. A type whose handler is at fault rests
@@ -113,6 +114,8 @@ type row struct {
 	Oldest    float64 `json:"oldest"` // seconds
 	NoHandler bool    `json:"noHandler"`
 
+	NotEnabled bool `json:"notEnabled,omitempty"` // on this domain
+
 	Paused []shownPause `json:"paused,omitempty"`
 	Fault  string       `json:"fault,omitempty"` // of the handler in some runner
 }
@@ -153,6 +156,9 @@ func (r *row) note() string {
 	if r.NoHandler {
 		notes = append(notes, "no handler")
 	}
+	if r.NotEnabled {
+		notes = append(notes, "not enabled")
+	}
 	if r.Fault != "" {
 		notes = append(notes, "handler at fault: "+escape(r.Fault))
 	}
@@ -180,7 +186,7 @@ func (s *session) rows(ctx context.Context, f jobqueue.Filter) (rows []row, away
 			}
 			r := byName[n.Name]
 			if r == nil {
-				r = &row{Domain: n.Domain, Type: n.Type, NoHandler: !s.reg.Has(n.Type)}
+				r = &row{Domain: n.Domain, Type: n.Type, NoHandler: !s.reg.Has(n.Type), NotEnabled: !s.farm.Enabled(n.Name)}
 				byName[n.Name] = r
 			}
 			r.add(row{Ready: n.Ready, Delayed: n.Delayed, Claimed: n.Claimed, Abandoned: n.Abandoned, Oldest: n.Age.Seconds()})
@@ -239,8 +245,11 @@ func showTotal(w io.Writer, rows []row, sum row, away []string, pauses []jobqueu
 	if _, err := fmt.Fprintln(w, line); err != nil {
 		return err
 	}
-	var types []string
+	var types, closed []string
 	for _, r := range rows {
+		if r.NotEnabled {
+			closed = append(closed, jobqueue.Name{Domain: r.Domain, Type: r.Type}.String())
+		}
 		if r.NoHandler {
 			types = append(types, jobqueue.EscapeName(r.Type))
 		}
@@ -248,6 +257,11 @@ func showTotal(w io.Writer, rows []row, sum row, away []string, pauses []jobqueu
 	slices.Sort(types)
 	if types = slices.Compact(types); len(types) > 0 {
 		if _, err := fmt.Fprintf(w, "no handler: %s\n", enumerate(types)); err != nil {
+			return err
+		}
+	}
+	if len(closed) > 0 {
+		if _, err := fmt.Fprintf(w, "not enabled: %s\n", some(closed)); err != nil {
 			return err
 		}
 	}

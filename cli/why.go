@@ -264,6 +264,10 @@ func (r *reasons) holdups(ctx context.Context) error {
 	if !r.farm.Has(n.Domain) {
 		r.add("no domain", "%s is not one of the farm's domains", jobqueue.EscapeName(n.Domain))
 	}
+	if !r.farm.Enabled(n) {
+		r.add("not enabled", "types.%s.domains of the farm file does not list %s: its jobs wait there until it does",
+			jobqueue.EscapeName(n.Type), jobqueue.EscapeName(n.Domain))
+	}
 	if !r.reg.Has(n.Type) {
 		r.add("no handler", "this program has no handler for %s", jobqueue.EscapeName(n.Type))
 	}

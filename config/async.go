@@ -167,6 +167,9 @@ func (f *Farm) Enabled(n jobqueue.Name) bool {
 	return list == nil || slices.Contains(list, n.Domain)
 }
 
+// Restricted reports whether any type is enabled on some domains only.
+func (f *Farm) Restricted() bool { return f.anyOf(func(s settings) bool { return s.domains != nil }) }
+
 // only returns on which domains alone some types are enabled, for a runner.
 func (f *Farm) only() map[string][]string {
 	only := map[string][]string{}
