@@ -39,6 +39,14 @@ type Options struct {
 	// half a second old: a file should be replaced at once rather than written bit by bit.
 	Files []string
 
+	// Part has a run do its part of what processes together do, after commands have said how
+	// many workers there are; nil: it does all.
+	Part func(o *runner.Options)
+
+	// Finish, when it is closed or receives, has the process end once all that runs is
+	// done, however long that takes.
+	Finish <-chan struct{}
+
 	// Reload has Next called whenever it receives, as after a signal.
 	Reload <-chan os.Signal
 
@@ -108,6 +116,8 @@ type daemon struct {
 	workers map[string]int // of a group, as a command has set them; "" of all
 	order   Order
 	ears    *ears
+
+	finishing bool // it drains
 }
 
 // run waits until all generations have ended.
@@ -115,6 +125,7 @@ func (d *daemon) run() *runner.Result {
 	tick := time.NewTicker(fileTime)
 	defer tick.Stop()
 	var last *runner.Result
+	finish := d.Finish
 	for {
 		select {
 		case <-tick.C:
@@ -123,10 +134,15 @@ func (d *daemon) run() *runner.Result {
 			}
 		case <-d.Reload:
 			d.try()
+		case <-finish:
+			finish = nil
+			d.finish()
 		case g := <-d.ended:
 			if d.bury(g) {
 				last = g.result
-				d.stop()
+				if !d.finishing {
+					d.stop()
+				}
 			}
 			if d.empty() {
 				d.hush()
@@ -159,7 +175,7 @@ var errStopping = errors.New("the process is stopping")
 func (d *daemon) reload(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.life.Err() != nil || d.newest != nil && d.newest.over {
+	if d.life.Err() != nil || d.finishing || d.newest != nil && d.newest.over {
 		return errStopping
 	}
 	next, err := d.Next(ctx)
@@ -180,6 +196,16 @@ func (d *daemon) reload(ctx context.Context) error {
 	d.listen(g.Group.Control)
 	go g.run()
 	return nil
+}
+
+// finish lets all generations end once their jobs have.
+func (d *daemon) finish() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.newest.over && !d.finishing {
+		d.finishing = true
+		close(d.newest.drain)
+	}
 }
 
 // bury forgets a generation whose run has ended, and reports whether that was the newest.

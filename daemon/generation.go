@@ -38,6 +38,9 @@ func (d *daemon) prepare(next *Generation) (*generation, error) {
 		}
 	}
 	d.setWorkers(o)
+	if d.Part != nil {
+		d.Part(o)
+	}
 	if o.MaxJobs > 0 {
 		o.MaxJobs = max(1, o.MaxJobs-int(d.started.Load()))
 	}
