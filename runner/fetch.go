@@ -81,6 +81,8 @@ func (f *fetcher) run(ctx context.Context) (Reason, error) {
 				return TimeLimit, nil
 			case errDrained:
 				return Drained, nil
+			case errSoftMemory:
+				return LowMemory, nil
 			}
 			return Stopped, nil
 		}

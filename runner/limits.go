@@ -181,8 +181,17 @@ func (l *limits) group(typ string) int {
 	return slices.IndexFunc(l.groups, func(g schedule.Group) bool { return g.Covers(typ) })
 }
 
-// covers reports whether a group runs a type, or there are none.
-func (l *limits) covers(typ string) bool { return len(l.groups) == 0 || l.group(typ) >= 0 }
+// covers reports whether a group runs a type here, or there are none.
+func (l *limits) covers(typ string) bool {
+	i := l.group(typ)
+	return len(l.groups) == 0 || i >= 0 && l.groups[i].Workers > 0
+}
+
+// elsewhere reports whether a type is of a group that has no workers here.
+func (l *limits) elsewhere(typ string) bool {
+	i := l.group(typ)
+	return i >= 0 && l.groups[i].Workers <= 0
+}
 
 // room reports whether there is a worker for one more job of a type.
 func (l *limits) room(typ string) bool {

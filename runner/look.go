@@ -169,7 +169,7 @@ func (f *fetcher) hopeless() error {
 // runs reports whether jobs of a type are to be run.
 func (f *fetcher) runs(typ string) bool {
 	if f.asked != nil {
-		return f.asked[typ] && f.r.reg.Has(typ)
+		return f.asked[typ] && f.r.reg.Has(typ) && !f.limits.elsewhere(typ)
 	}
 	return f.r.reg.Has(typ) && !f.r.group.Excluded(typ) && f.limits.covers(typ)
 }

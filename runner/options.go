@@ -38,7 +38,8 @@ type Options struct {
 
 	// Groups are types with workers of their own. A type runs with those of the first group that covers
 	// it and, if none does, only if Types names it. What a group lists as low is in a class of its own, the
-	// least urgent one; the others get nine tenths of the group's workers if they need them.
+	// least urgent one; the others get nine tenths of the group's workers if they need them. One without
+	// workers is run by others.
 	Groups []schedule.Group
 
 	// Taken returns how many of a group's workers others in this process have, or of all with the name ""
@@ -64,6 +65,10 @@ type Options struct {
 	// bytes of memory than this even after a garbage collection: its heap, stacks and all
 	// else that is not returned to the system, but nothing that C code takes. 0 means no limit.
 	MemoryLimit int64
+
+	// SoftMemory stops the run when the process has little memory left, and interrupts its jobs when it has next
+	// to none. Nil means no limit.
+	SoftMemory *SoftMemory
 
 	// NoThrottle ignores [jobqueue.Policy.Rate]. Rates hold for all runners together if the
 	// default backend is a [jobqueue.Limiter], else for each call of Run by itself.

@@ -188,12 +188,15 @@ func (r *run) presence(started time.Time) []byte {
 	}
 	p.Host, _ = os.Hostname()
 	if len(r.o.Types) > 0 {
-		p.Types = slices.Clone(r.o.Types)
+		p.Types = slices.DeleteFunc(slices.Clone(r.o.Types), r.fetcher.limits.elsewhere)
 	} else {
 		p.Types = slices.DeleteFunc(r.reg.Types(), func(typ string) bool { return !r.fetcher.runs(typ) })
 		// No type has an empty name; only a fallback takes it.
 		p.Others, p.Except = r.fetcher.runs(""), slices.Clone(r.group.Exclude)
 		for _, g := range r.o.Groups {
+			if g.Workers <= 0 {
+				p.Except = append(p.Except, slices.DeleteFunc(slices.Clone(g.Include), r.fetcher.limits.covers)...)
+			}
 			p.Except = append(p.Except, slices.DeleteFunc(slices.Clone(g.Exclude), r.fetcher.limits.covers)...)
 		}
 	}

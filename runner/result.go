@@ -20,6 +20,7 @@ const (
 	JobLimit     Reason = "job-limit"     // Options.MaxJobs
 	TimeLimit    Reason = "time-limit"    // Options.MaxTime
 	MemoryLimit  Reason = "memory-limit"  // Options.MemoryLimit
+	LowMemory    Reason = "soft-memory"   // Options.SoftMemory
 	ReadOnly     Reason = "read-only"     // the queue refuses to hand out jobs; Err says why
 	HandlerFault Reason = "handler-fault" // what is ready has a handler that is broken or away, see Faults; Err says how
 	Throttled    Reason = "throttled"     // what is ready must not start yet, see Backoffs

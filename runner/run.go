@@ -145,6 +145,9 @@ func (r *run) run(ctx context.Context) (Reason, error) {
 		abort()
 		stop(ErrStopped)
 	})
+	if m := r.o.SoftMemory; m != nil {
+		r.background.Go(func() { m.guard(r.bg, r, stop, abort) })
+	}
 	r.background.Go(func() {
 		select {
 		case <-r.o.Drain:
