@@ -13,7 +13,8 @@ import (
 // those of the farm file and null.
 type App struct {
 	// Register adds the program's own job types to reg. Jobs that push
-	// others push them to g. It is called once, by the commands that need it.
+	// others push them to g. It is called by the commands that need it, once, and by runjobs --wait again
+	// whenever the farm file has changed, with a new reg and g.
 	Register func(reg *jobqueue.Registry, g *jobqueue.Group) error
 
 	// Options may change how runjobs runs the jobs, after the flags have been
@@ -50,7 +51,7 @@ func JobCtl(app App) *cobra.Command {
 
 func (e *env) jobctl() []*cobra.Command {
 	return []*cobra.Command{
-		e.push(), e.show(), e.list(), e.delete(), e.requeue(), e.runOne(), e.pause(), e.resume(), e.runners(), e.why(),
+		e.push(), e.show(), e.list(), e.delete(), e.requeue(), e.runOne(), e.pause(nil), e.resume(nil), e.ctl(), e.runners(), e.why(),
 		e.check(), e.copy(), e.configure(), e.migrate(), e.simulate(),
 	}
 }

@@ -85,7 +85,7 @@ func (f *copyFlags) run(ctx context.Context, c *cobra.Command, s *session) error
 	if err := s.known(ctx, f.f.Domain); err != nil {
 		return err
 	}
-	ctx, abort, stop := onSignals(ctx)
+	ctx, abort, stop := onSignals(ctx, endSignals...)
 	defer stop()
 	// A signal ends the copy between two batches; the second one at once.
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))

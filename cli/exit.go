@@ -17,6 +17,9 @@ const (
 	exitFailed = 1
 	exitUsage  = 2
 	exitStore  = 3
+
+	exitStop    = 100 // a command said so: do not start it again
+	exitRestart = 101 // a command said so: start it again
 )
 
 // A statusError ends the command with a status of its own. Without an Err nothing is printed.

@@ -12,7 +12,8 @@ import (
 	"github.com/wikifarm/jobqueue"
 )
 
-func (e *env) pause() *cobra.Command {
+// pause returns the command; that of ctl waits until the runners have heard of it.
+func (e *env) pause(o *order) *cobra.Command {
 	var p jobqueue.Pause
 	var all bool
 	c := &cobra.Command{
@@ -40,14 +41,16 @@ pushed, shown and changed as ever.`,
 			if err := s.Pause(ctx, p); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(c.OutOrStdout(), "%s paused\n", target(p))
-			return err
+			if _, err := fmt.Fprintf(c.OutOrStdout(), "%s paused\n", target(p)); err != nil {
+				return err
+			}
+			return o.confirm(ctx, c, s)
 		})(c, args)
 	}
 	return c
 }
 
-func (e *env) resume() *cobra.Command {
+func (e *env) resume(o *order) *cobra.Command {
 	var p jobqueue.Pause
 	var all bool
 	c := &cobra.Command{
@@ -62,7 +65,12 @@ is paused stays so, and is named.`,
 		if err := checkTarget("resume", p, all); err != nil {
 			return err
 		}
-		return e.run(false, func(ctx context.Context, s *session) error { return s.endPause(ctx, c, p) })(c, args)
+		return e.run(false, func(ctx context.Context, s *session) error {
+			if err := s.endPause(ctx, c, p); err != nil {
+				return err
+			}
+			return o.confirm(ctx, c, s)
+		})(c, args)
 	}
 	return c
 }

@@ -131,7 +131,7 @@ func (f *pushFlags) one(ctx context.Context, c *cobra.Command, s *session) error
 
 // many pushes the jobs on standard input.
 func (f *pushFlags) many(ctx context.Context, c *cobra.Command, s *session) error {
-	ctx, _, stop := onSignals(ctx)
+	ctx, _, stop := onSignals(ctx, endSignals...)
 	defer stop()
 	p := &pusher{s: s, in: newIntake(f.fromLine), domain: f.spec.Domain}
 	if isTerminal(c.ErrOrStderr()) {

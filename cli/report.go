@@ -17,9 +17,9 @@ import (
 	"golang.org/x/term"
 )
 
-// A reporter shows a run. ended is called from many goroutines.
+// A reporter shows what a command runs. ended is called from many goroutines, with the session that ran the job.
 type reporter interface {
-	ended(runner.Ended)
+	ended(*session, runner.Ended)
 	close(*runner.Result) error
 }
 
@@ -27,11 +27,11 @@ type reporter interface {
 func (f *runFlags) reporter(ctx context.Context, out io.Writer, s *session, stop func()) reporter {
 	switch {
 	case f.result == "json":
-		return &document{out: out, label: s.claimed}
+		return &document{out: out}
 	case isTerminal(out):
 		return &bar{out: out, bar: newBar(out, f.expected(ctx, s), "jobs")}
 	}
-	return &printer{out: out, label: s.claimed, atMostOnce: func(typ string) bool { return s.Policy(typ).AtMostOnce }, stop: stop}
+	return &printer{out: out, stop: stop}
 }
 
 // claimed returns the id of a job as list shows it.
@@ -44,18 +44,15 @@ func isTerminal(w any) bool {
 
 // A printer prints a line for each job, which says all that the log would.
 type printer struct {
-	mu    sync.Mutex
-	out   io.Writer
-	label func(*jobqueue.Claim) string
-	stop  func()
-	err   error
-
-	atMostOnce func(typ string) bool
+	mu   sync.Mutex
+	out  io.Writer
+	stop func()
+	err  error
 }
 
-func (p *printer) ended(e runner.Ended) {
+func (p *printer) ended(s *session, e runner.Ended) {
 	line := fmt.Sprintf("%s %s %s t=%d %s\n", now(), jobqueue.EscapeName(e.Claim.Type), short(e.Claim.Params),
-		e.Took.Milliseconds(), p.outcome(e))
+		e.Took.Milliseconds(), s.outcome(e))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, err := io.WriteString(p.out, line); err != nil && p.err == nil {
@@ -89,7 +86,8 @@ func short(params json.RawMessage) string {
 	return escape(s[:end]) + "…"
 }
 
-func (p *printer) outcome(e runner.Ended) string {
+// outcome returns what became of a job, for people to read.
+func (s *session) outcome(e runner.Ended) string {
 	if e.Err == nil {
 		return "good"
 	}
@@ -98,7 +96,7 @@ func (p *printer) outcome(e runner.Ended) string {
 	case jobqueue.ActionRetry:
 		became = "retried"
 	case jobqueue.ActionAbandon:
-		if became = "abandoned"; p.atMostOnce(e.Claim.Type) {
+		if became = "abandoned"; s.Policy(e.Claim.Type).AtMostOnce {
 			became = "not tried again" // It was settled before it ran, so nothing is kept of it.
 		}
 	case jobqueue.ActionGiveBack:
@@ -107,7 +105,7 @@ func (p *printer) outcome(e runner.Ended) string {
 			text = "fault=" + text
 		}
 	}
-	return fmt.Sprintf("%s (%s job %s, attempt %d, %s)", text, jobqueue.EscapeName(e.Claim.Domain), jobqueue.EscapeName(p.label(e.Claim)), e.Claim.Attempt, became)
+	return fmt.Sprintf("%s (%s job %s, attempt %d, %s)", text, jobqueue.EscapeName(e.Claim.Domain), jobqueue.EscapeName(s.claimed(e.Claim)), e.Claim.Attempt, became)
 }
 
 // A bar is a progress bar.
@@ -167,7 +165,7 @@ func (f *runFlags) wants(s *session, n jobqueue.Name) bool {
 	return len(f.o.Types) == 0 && !s.Excluded(n.Type)
 }
 
-func (b *bar) ended(runner.Ended) {
+func (b *bar) ended(*session, runner.Ended) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.n++
@@ -193,7 +191,6 @@ const maxListed = 10_000
 type document struct {
 	mu      sync.Mutex
 	out     io.Writer
-	label   func(*jobqueue.Claim) string
 	jobs    []ranJob
 	leftOut int
 }
@@ -208,8 +205,8 @@ type ranJob struct {
 	Time   int64   `json:"time"` // milliseconds
 }
 
-func (d *document) ended(e runner.Ended) {
-	job := ranJob{Type: e.Claim.Type, Domain: e.Claim.Domain, ID: d.label(e.Claim), Status: "ok", Time: e.Took.Milliseconds()}
+func (d *document) ended(s *session, e runner.Ended) {
+	job := ranJob{Type: e.Claim.Type, Domain: e.Claim.Domain, ID: s.claimed(e.Claim), Status: "ok", Time: e.Took.Milliseconds()}
 	if e.Err != nil {
 		job.Status = "failed"
 		switch {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/wikifarm/jobqueue/daemon"
 	"github.com/wikifarm/jobqueue/runner"
 )
 
@@ -30,9 +31,13 @@ The first SIGTERM or SIGINT stops claiming, gives jobs that have not started bac
 and lets running ones finish for as long as --grace says. A second one interrupts
 them; they run again later.
 
+With --wait the farm file holds as it is: a second after it has changed jobs run with what
+it says then, and those that run finish with what it said before. SIGHUP has it read
+anew, unless standard input is a terminal; so has jobctl ctl.
+
 Exit status: 0 if all is well, 1 if in a run without --wait a job failed or a handler
 is at fault, 2 for a mistake in the flags or the farm file, 3 if a store is away or
-read-only.`,
+read-only, 100 after jobctl ctl stop and 101 after jobctl ctl restart.`,
 		Args: noArgs,
 	}
 	fs := c.Flags()
@@ -46,13 +51,57 @@ read-only.`,
 	fs.Var(size(&f.o.MemoryLimit), "memory-limit", "stop when the process uses more memory than this, such as 150M")
 	fs.Var(duration(&f.o.Grace), "grace", "how long running jobs may take to finish after a signal")
 	fs.Var(oneOf(&f.result, "json"), "result", "print one JSON document instead of lines")
-	c.RunE = e.run(true, func(ctx context.Context, s *session) error { return f.run(ctx, c, s) })
+	c.RunE = e.run(true, func(ctx context.Context, s *session) error { return f.run(ctx, e, c, s) })
 	return c
 }
 
-func (f *runFlags) run(ctx context.Context, c *cobra.Command, s *session) error {
+func (f *runFlags) run(ctx context.Context, e *env, c *cobra.Command, s *session) error {
+	ends, hangups := endSignals, make(chan os.Signal, 1)
+	if f.o.Wait && !isTerminal(c.InOrStdin()) {
+		ends = []os.Signal{os.Interrupt, syscall.SIGTERM}
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+	}
+	ctx, abort, stop := onSignals(ctx, ends...)
+	defer stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r := &reported{reporter: f.reporter(ctx, c.OutOrStdout(), s, cancel), abort: abort}
+	o, err := f.options(s, r)
+	if err != nil {
+		return err
+	}
+	var res *runner.Result
+	order := daemon.NoOrder
+	if f.o.Wait {
+		res, order = e.follow(ctx, f, s, r, hangups)
+	} else {
+		// The error is in the result too.
+		res, _ = runner.Run(ctx, s.Group, s.reg, o)
+	}
+	if err := r.close(res); err != nil {
+		return err
+	}
+	switch order {
+	case daemon.Stop:
+		return &statusError{status: exitStop}
+	case daemon.Restart:
+		return &statusError{status: exitRestart}
+	}
+	return f.verdict(res)
+}
+
+// A reported is what all runs of a command have in common.
+type reported struct {
+	reporter
+	abort <-chan struct{}
+}
+
+// options says how to run the jobs of a session.
+func (f *runFlags) options(s *session, r *reported) (*runner.Options, error) {
 	o := f.o
-	o.Logger, o.Label = s.log, s.claimed
+	o.Logger, o.Label, o.Abort = s.log, s.claimed, r.abort
+	o.OnEnd = func(e runner.Ended) { r.ended(s, e) }
 	s.farm.Share(&o)
 	if s.farm.Domains() != nil {
 		o.Domains = s.farm.Domains
@@ -60,44 +109,35 @@ func (f *runFlags) run(ctx context.Context, c *cobra.Command, s *session) error 
 	if f.domain != "" {
 		domain, err := s.home(f.domain)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		o.Domains = func() []string { return []string{domain} }
 	}
 	if o.Grace == 0 {
 		o.Grace = -1
 	}
-	ctx, abort, stop := onSignals(ctx)
-	defer stop()
-	o.Abort = abort
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	out := f.reporter(ctx, c.OutOrStdout(), s, cancel)
-	o.OnEnd = out.ended
-	_, o.Unlogged = out.(*printer)
+	_, o.Unlogged = r.reporter.(*printer)
 	if f.change != nil {
 		f.change(&o)
 	}
-	// The error is in the result too.
-	res, _ := runner.Run(ctx, s.Group, s.reg, &o)
-	if err := out.close(res); err != nil {
-		return err
-	}
-	return f.verdict(res)
+	return &o, nil
 }
 
 // echoTime is for how long the same signal is not a second one: timeout(1) sends its
 // signal to the process and then to the process group.
 const echoTime = 250 * time.Millisecond
 
-// onSignals returns a context that the first SIGINT, SIGTERM or SIGHUP ends, and a
+// endSignals ask a command to end.
+var endSignals = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
+
+// onSignals returns a context that the first of some signals ends, and a
 // channel that the second one closes. A third one ends the process.
 // A pipe that nobody reads any more is an error of the write, not the end of the process.
-func onSignals(parent context.Context) (ctx context.Context, abort <-chan struct{}, stop func()) {
+func onSignals(parent context.Context, ends ...os.Signal) (ctx context.Context, abort <-chan struct{}, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)
 	second, done := make(chan struct{}), make(chan struct{})
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, ends...)
 	// Ignoring it instead would be inherited by the programs that jobs are.
 	pipes := make(chan os.Signal, 1)
 	signal.Notify(pipes, syscall.SIGPIPE)

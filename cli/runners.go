@@ -17,7 +17,9 @@ func (e *env) runners() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "runners",
 		Short: "List the runners that are alive",
-		Long: `List the runners that are alive, a line each, and below it the jobs that run there.
+		Long: `List the runners that are alive, a line each, and below it the jobs that run there. Those of
+runjobs --wait also have a process, to which jobctl ctl gives commands, and say how often that has
+read the farm file; while jobs of an earlier reading run it has a runner for them, too.
 A runner says every 5 s that it is alive; one that was killed is listed for 15 s more.`,
 		Args: noArgs,
 	}
@@ -59,6 +61,9 @@ func printRunner(w io.Writer, p runner.Presence) error {
 	fmt.Fprintf(&b, "%s owner=%s host=%s pid=%d version=%s started=%s beat=%s workers=%d busy=%d ended=%d types=%s domains=%s\n",
 		jobqueue.EscapeName(p.ID), jobqueue.EscapeName(p.Owner), jobqueue.EscapeName(p.Host), p.PID, jobqueue.EscapeName(p.Version),
 		stamp(p.Started), p.Beat.Round(time.Second), p.Workers, p.Busy, p.Ended, typesOf(p), domainsOf(p))
+	if p.Process != "" {
+		fmt.Fprintf(&b, "  process=%s generation=%d\n", jobqueue.EscapeName(p.Process), p.Generation)
+	}
 	for _, j := range p.Running {
 		fmt.Fprintf(&b, "  %s %s attempt=%d since=%s\n",
 			jobqueue.Name{Domain: j.Domain, Type: j.Type}, jobqueue.EscapeName(j.ID), j.Attempt, stamp(j.Since))

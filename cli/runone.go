@@ -38,7 +38,7 @@ Exit status 1 means that the job failed, or asked to be run later.`,
 			return usagef("give either --id, or --type and --params")
 		}
 		return e.run(id == "", func(ctx context.Context, s *session) error {
-			ctx, _, stop := onSignals(ctx)
+			ctx, _, stop := onSignals(ctx, endSignals...)
 			defer stop()
 			o := &single{s: s, cmd: c, around: e.middleware()}
 			if id != "" {

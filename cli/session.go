@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,20 +23,29 @@ const defaultFile = "jobs.db"
 // A session is the farm, opened, with the program's jobs registered.
 type session struct {
 	*config.Queues
-	farm *config.Farm
-	reg  *jobqueue.Registry
-	log  *slog.Logger
+	farm  *config.Farm
+	reg   *jobqueue.Registry
+	log   *slog.Logger
+	level *slog.LevelVar
+	once  sync.Once // closed
 }
 
 // open loads the farm file and opens its backends; create says whether to make SQLite files that are not there.
 func (e *env) open(c *cobra.Command, create bool) (*session, error) {
-	s := &session{reg: &jobqueue.Registry{}, log: slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{ReplaceAttr: readable}))}
+	level := &slog.LevelVar{}
+	log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level, ReplaceAttr: readable}))
+	return e.openBeside(c.Context(), &session{Queues: &config.Queues{}, log: log, level: level}, create)
+}
+
+// openBeside opens the farm as its file is now. What is open already, and the log, it has in common with others.
+func (e *env) openBeside(ctx context.Context, others *session, create bool) (*session, error) {
+	s := &session{reg: &jobqueue.Registry{}, log: others.log, level: others.level}
 	var err error
 	if s.farm, err = e.farm(create); err != nil {
 		return nil, err
 	}
 	s.farm.Logger, s.farm.Existing = s.log, !create
-	if s.Queues, err = s.farm.Open(c.Context(), s.reg); err != nil {
+	if s.Queues, err = s.farm.OpenBeside(ctx, s.reg, others.Queues); err != nil {
 		return nil, openStatus(err)
 	}
 	if err := e.register(s); err != nil {
@@ -146,6 +156,15 @@ func (s *session) only(b jobqueue.Backend) *jobqueue.Group {
 	return jobqueue.NewGroup(s.Domain(), r)
 }
 
+// Close has the aggregator know what was pushed, and closes the backends. What comes again does nothing.
+func (s *session) Close() (err error) {
+	s.once.Do(func() {
+		s.flush()
+		err = s.Queues.Close()
+	})
+	return err
+}
+
 // flushTime is how long a command waits for the aggregator at its end.
 const flushTime = 3 * time.Second
 
@@ -166,7 +185,6 @@ func (e *env) run(create bool, f func(ctx context.Context, s *session) error) fu
 			return err
 		}
 		defer func() { err = errors.Join(err, s.Close()) }()
-		defer s.flush()
 		return f(c.Context(), s)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/control"
 )
 
@@ -24,14 +23,14 @@ const (
 	VerbLogLevel = "log-level" // LEVEL: log what is at least so important
 )
 
-const (
-	maxWorkers = 1000
-	pauseTime  = time.Second // within which a pause holds
-)
+// MaxWorkers is how many workers a command may ask for.
+const MaxWorkers = 1000
+
+const pauseTime = time.Second // within which a pause holds
 
 // obey does what a command says.
 func (d *daemon) obey(ctx context.Context, cmd control.Command) (string, error) {
-	d.Logger.Info("command", "verb", jobqueue.EscapeName(cmd.Verb), "args", jobqueue.EscapeName(strings.Join(cmd.Args, " ")), "by", jobqueue.EscapeName(cmd.By))
+	d.Logger.Info("command", "verb", cmd.Verb, "args", strings.Join(cmd.Args, " "), "by", cmd.By)
 	args, ok := map[string]int{VerbReload: 0, VerbUpdate: 1, VerbStop: 0, VerbRestart: 0, VerbWorkers: 2, VerbPauses: 0, VerbLogLevel: 1}[cmd.Verb]
 	switch {
 	case !ok:
@@ -94,8 +93,8 @@ func (d *daemon) update(ctx context.Context, domain string) (string, error) {
 // resize changes how many workers a group has, by a generation of its own.
 func (d *daemon) resize(ctx context.Context, group, count string) (string, error) {
 	n, err := strconv.Atoi(count)
-	if err != nil || n < 1 || n > maxWorkers {
-		return "", fmt.Errorf("the number of workers must be 1 to %d, not %q", maxWorkers, count)
+	if err != nil || n < 1 || n > MaxWorkers {
+		return "", fmt.Errorf("the number of workers must be 1 to %d, not %q", MaxWorkers, count)
 	}
 	if err := d.checkGroup(group); err != nil {
 		return "", err

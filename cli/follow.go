@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"context"
+	"os"
+
+	"github.com/wikifarm/jobqueue/daemon"
+	"github.com/wikifarm/jobqueue/runner"
+)
+
+// follow runs jobs until it is told to end, as the farm file says at the time.
+func (e *env) follow(ctx context.Context, f *runFlags, first *session, r *reported, reload <-chan os.Signal) (*runner.Result, daemon.Order) {
+	o := daemon.Options{Reload: reload, Level: first.level, Logger: first.log}
+	if e.config != "" {
+		o.Files = []string{e.config}
+	}
+	newest, begun := first, false
+	o.Next = func(ctx context.Context) (_ *daemon.Generation, err error) {
+		s := first
+		if begun {
+			if s, err = e.openBeside(ctx, newest, true); err != nil {
+				return nil, err
+			}
+		}
+		o, err := f.options(s, r)
+		if err != nil {
+			s.Close()
+			return nil, err
+		}
+		newest, begun = s, true
+		return &daemon.Generation{Group: s.Group, Registry: s.reg, Options: *o, Knows: s.farm.Has, Close: s.Close}, nil
+	}
+	return daemon.Run(ctx, o)
+}
