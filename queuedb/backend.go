@@ -89,7 +89,8 @@ func (b *Backend) write(ctx context.Context, fn func(tx) error) error {
 		if lines.due != 0 {
 			b.noteReleased(lines.due)
 		}
-		b.noteLate(ctx, &lines)
+		late := b.noteLate(ctx, &lines)
+		b.told(lines.anywhere || late, lines.names)
 	}
 	return err
 }

@@ -329,6 +329,7 @@ func (t tx) delay(releases, ids []int64) error {
 // positions returns n positions at the back.
 func (t tx) positions(n int) ([]int64, error) {
 	positions := make([]int64, 0, n)
+	t.lines.anywhere = true
 	err := t.reserve(n, func(first, n int64) {
 		for i := range n {
 			positions = append(positions, first+i)

@@ -63,11 +63,14 @@ type poppingDirect struct {
 	lasts map[int64]int64 // positions by queue
 }
 
-// claim looks until it has an answer, twice at most. It reports whether there is nothing, for sure.
+// claim looks until it has an answer, twice at most, and once where that is likely to do. It reports whether there is nothing, for sure.
 func (p *poppingDirect) claim(ctx context.Context) (none bool, err error) {
 	p.looks = append(slices.Clip(p.queues), delayed)
 	after, final := p.b.reached.after(p.looks, p.started)
 	due := time.Since(time.Unix(0, p.b.due.Load())) < dueAgain
+	if !final && p.b.reached.willBeShort(p.looks) {
+		return p.look(ctx, p.b.reached.full(p.looks, p.started), true, true)
+	}
 	none, err = p.look(ctx, after, final, due)
 	if err != nil || none || len(p.rows) > 0 || final && due {
 		return none, err
@@ -88,7 +91,7 @@ func (p *poppingDirect) want(ctx context.Context, wants []jobqueue.Want) (bool, 
 	}
 	if len(domains) > 0 {
 		f := found{}
-		if err := p.store.Direct(ctx, Call{"queue_find", []any{domains, types}, f.row, nil}); err != nil {
+		if err := p.store.Direct(ctx, Call{"queue_find", []any{domains, types}, f.row}); err != nil {
 			return false, err
 		}
 		p.b.remember(f)
@@ -129,7 +132,7 @@ func (p *poppingDirect) look(ctx context.Context, after []int64, final, due bool
 	released := releasing{lining: lining{since: began}}
 	// A process that has just begun, and one that was told of late ones, goes on from here.
 	if due = due || from < 0 || from != dueAfter; due {
-		calls = append(calls, Call{"later_release", []any{stopped, offset, int64(releaseFirst), from}, released.row, released.some})
+		calls = append(calls, Call{"later_release", []any{stopped, offset, int64(releaseFirst), from}, released.row})
 	}
 	p.rows = make([]row, 0, min(total, 1000))
 	positions := make([]int64, 0, cap(p.rows))
@@ -145,7 +148,7 @@ func (p *poppingDirect) look(ctx context.Context, after []int64, final, due bool
 		}
 		p.rows, positions = append(p.rows, r), append(positions, position)
 		return nil
-	}, nil})
+	}})
 	err = p.store.Direct(ctx, calls...)
 	if err != nil {
 		return false, err
@@ -156,6 +159,7 @@ func (p *poppingDirect) look(ctx context.Context, after []int64, final, due bool
 	if released.some() {
 		p.b.noteReleased(released.last)
 		p.b.noteLate(ctx, &released.lining)
+		p.b.told(true, nil)
 	}
 	if !due && (none || len(p.rows) > 0) {
 		p.b.reached.past(delayed, everything, began) // None was due.
@@ -230,6 +234,7 @@ func (p *poppingDirect) looked(after, positions []int64, late lateParts, began t
 		}
 		p.b.late.looked(q, after[i], to, began)
 		p.b.reached.past(q, to, began)
+		p.b.reached.cameShort(q, taken[q] < p.limits[i])
 	}
 }
 

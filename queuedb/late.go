@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/wikifarm/jobqueue"
 )
 
 // A job whose transaction commits late stands behind positions that have been claimed, where
@@ -211,7 +213,7 @@ func (b *Backend) readLateIfDue(ctx context.Context, store Direct) error {
 		return nil
 	}
 	var r reading
-	err := store.Direct(ctx, Call{"late_find", []any{since(seen)}, r.row, nil})
+	err := store.Direct(ctx, Call{"late_find", []any{since(seen)}, r.row})
 	if err == nil {
 		b.late.read(&r)
 	}
@@ -234,6 +236,9 @@ type lining struct {
 	release int64     // when the first of those that it delays is ready, or 0
 	due     int64     // when the last of those that it makes ready was due, or 0
 	looks   []dueLook
+
+	names    []jobqueue.Name // queues that got ready jobs
+	anywhere bool            // others did, too
 }
 
 func (l *lining) begin() {
@@ -244,14 +249,15 @@ func (l *lining) begin() {
 
 func (l *lining) add(ids []int64) { l.ids = append(l.ids, ids...) }
 
-// noteLate notes where the jobs stand, if their transaction took so long that looks may have gone by them.
-func (b *Backend) noteLate(ctx context.Context, l *lining) {
+// noteLate notes where the jobs stand, if their transaction took so long that looks may have gone by them. It
+// reports whether it did.
+func (b *Backend) noteLate(ctx context.Context, l *lining) bool {
 	since := l.since
 	if l.release != 0 {
 		since = l.began // The time was read then.
 	}
 	if len(l.ids) == 0 || time.Since(since) < reachTrail {
-		return
+		return false
 	}
 	// Without it full looks find them.
 	b.store.Write(ctx, false, func(t Tx) error {
@@ -260,4 +266,5 @@ func (b *Backend) noteLate(ctx context.Context, l *lining) {
 		}
 		return t.Exec("late_note", l.ids)
 	})
+	return true
 }

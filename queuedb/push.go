@@ -120,7 +120,9 @@ func (p *pushing) run(queues found) (err error) {
 		} else {
 			p.queue[i] = queues[r.Name]
 		}
-		p.release[i] = p.releaseTime(r)
+		if p.release[i] = p.releaseTime(r); p.release[i] == 0 && (i == 0 || r.Name != p.records[i-1].Name || p.release[i-1] != 0) {
+			p.lines.names = append(p.lines.names, r.Name)
+		}
 		if r.Root.Key != "" && !r.Root.Time.IsZero() {
 			p.root[i] = root{r.Root.Key, r.Root.Time.UnixMicro()}
 		}

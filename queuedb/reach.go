@@ -40,6 +40,7 @@ type reach struct {
 	kept  int64  // the one that was stored
 	full  time.Time
 	took  time.Duration // that look
+	short bool          // the last claim came up short
 }
 
 // A mark is a position that was claimed, and when.
@@ -67,6 +68,26 @@ func (c *reaches) after(queues []int64, now time.Time) (after []int64, final boo
 		final = final && (after[i] == 0 || !k.mayLook(now))
 	}
 	return after, final
+}
+
+// willBeShort reports whether a claim is likely to come up short, as the last one of each queue did, and
+// the full look that it then needs is cheap.
+func (c *reaches) willBeShort(queues []int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, q := range queues {
+		if k := c.queues[q]; k == nil || k.took >= cheapLook || q != delayed && !k.short {
+			return false
+		}
+	}
+	return true
+}
+
+// cameShort notes whether a claim of a queue came up short.
+func (c *reaches) cameShort(queue int64, short bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at(queue).short = short
 }
 
 // full returns the positions to look behind when the answer would be short.

@@ -39,7 +39,6 @@ type Call struct {
 	Statement string
 	Args      []any
 	Row       func(scan Scan) error
-	Readies   func() bool // whether it made jobs ready, for which somebody may wait; nil if it cannot
 }
 
 // A Tx runs statements inside a transaction. It is not safe for concurrent use.

@@ -40,16 +40,11 @@ type conn struct {
 	config *config
 	local  []any // arguments of apply, where it must be part of each transaction
 
-	woken   bool   // a notification without a payload came
-	payload string // of the last one that had one
+	heard []string // the payloads of notifications
 }
 
 func (c *conn) notified(_ *pgconn.PgConn, n *pgconn.Notification) {
-	if n.Payload == "" {
-		c.woken = true
-	} else {
-		c.payload = n.Payload
-	}
+	c.heard = append(c.heard, n.Payload)
 }
 
 // end closes the connection without much waiting.
@@ -95,7 +90,6 @@ type tx struct {
 	at       int64
 	outdated error // why this program may not use the tables any more
 	waits    pgx.Batch
-	numbers  bool  // it gave numbers to jobs
 	err      error // of a statement; nothing follows it
 	ending   bool  // the commit was sent
 }
@@ -136,7 +130,6 @@ func (t *tx) Query(statement string, row func(queuedb.Scan) error, args ...any) 
 	if err := arguments(args); err != nil {
 		return fmt.Errorf("%s: %w", statement, err)
 	}
-	t.numbers = t.numbers || statement == "number_reserve"
 	_, err := t.flush(text, row, args)
 	return err
 }

@@ -18,6 +18,9 @@ func (b *Backend) Hasten(longest, silence time.Duration) {
 	b.watch.longest, b.watch.silence = longest, silence
 }
 
+// Channel is where the backend tells others of work.
+func (b *Backend) Channel() string { return b.watch.channel }
+
 // Conn opens a connection as the backend does.
 func (b *Backend) Conn(ctx context.Context) (*pgx.Conn, error) {
 	c, err := b.store.config.dial(ctx)

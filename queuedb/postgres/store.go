@@ -36,7 +36,7 @@ type store struct {
 	config *config
 	urgent chan *conn // nil ones are not open
 	idle   chan *conn
-	wrote  func() // called after the commit of a transaction that gave numbers to jobs
+	wrote  func(names ...jobqueue.Name) // tells of queues that got jobs
 
 	closing sync.Once
 	closed  chan struct{}
@@ -102,6 +102,9 @@ func (s *store) Write(ctx context.Context, urgent bool, fn func(queuedb.Tx) erro
 	return s.run(ctx, line, beginWrite, fn)
 }
 
+// Wrote implements [queuedb.Teller].
+func (s *store) Wrote(names ...jobqueue.Name) { s.wrote(names...) }
+
 // Direct implements [queuedb.Direct].
 func (s *store) Direct(ctx context.Context, calls ...queuedb.Call) error {
 	for _, call := range calls {
@@ -116,10 +119,7 @@ func (s *store) Direct(ctx context.Context, calls ...queuedb.Call) error {
 		return err
 	}
 	defer func() { put(s.idle, c) }()
-	gave, failed, err := c.direct(ctx, calls)
-	if err == nil && failed == nil && gave {
-		s.wrote()
-	}
+	failed, err := c.direct(ctx, calls)
 	if err == nil && failed != nil {
 		return failed
 	}
@@ -129,9 +129,8 @@ func (s *store) Direct(ctx context.Context, calls ...queuedb.Call) error {
 	return s.config.classify(ctx, err)
 }
 
-// direct runs statements in a transaction of their own. It reports whether they made jobs ready, and the error of a
-// call apart from that of the server.
-func (c *conn) direct(ctx context.Context, calls []queuedb.Call) (gave bool, failed, err error) {
+// direct runs statements in a transaction of their own. The error of a call is apart from that of the server.
+func (c *conn) direct(ctx context.Context, calls []queuedb.Call) (failed, err error) {
 	b := &pgx.Batch{}
 	before := 0
 	if c.local != nil {
@@ -164,14 +163,13 @@ func (c *conn) direct(ctx context.Context, calls []queuedb.Call) (gave bool, fai
 		if rows, err = results.Query(); err == nil {
 			_, failed = each(rows, call.Row)
 			err = rows.Err()
-			gave = gave || call.Readies != nil && call.Readies()
 		}
 	}
 	// The commit of a batch comes last.
 	if closing := results.Close(); err == nil {
 		err = closing
 	}
-	return gave, failed, err
+	return failed, err
 }
 
 // Read implements [queuedb.Store].
@@ -217,9 +215,6 @@ func (s *store) once(ctx context.Context, line chan *conn, begin string, fn func
 	defer func() { put(line, c) }()
 	t := &tx{sender: c, config: s.config, ctx: ctx, begin: begin, local: c.local}
 	err = c.run(t, fn)
-	if err == nil && t.numbers {
-		s.wrote()
-	}
 	return err, err != nil && c.IsClosed() && !t.ending && ctx.Err() == nil
 }
 

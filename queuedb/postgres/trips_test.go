@@ -54,6 +54,20 @@ func TestTrips(t *testing.T) {
 	takes("Push", 3, func() { push(t, b, records(100)...) })
 	var cs []*jobqueue.Claim
 	takes("Pop", 1, func() { cs = append(cs, pop(t, b, 50)...) })
+	other := jobqueue.Name{Domain: "wiki", Type: "other"}
+	least := int64(1000)
+	for range 20 {
+		push(t, b, job(other))
+		before := n.Load()
+		cs, err := b.Pop(t.Context(), lease(time.Minute), jobqueue.Want{Name: other, Max: 10})
+		if err != nil || len(cs) != 1 {
+			t.Fatalf("Pop = %v, %v", cs, err)
+		}
+		least = min(least, n.Load()-before)
+	}
+	if least > 1 {
+		t.Errorf("Pop of a queue with fewer than are wanted takes %d round trips, as the last one did, want 1", least)
+	}
 	done := 0
 	takes("Settle", 2, func() {
 		settle(t, b, outcomes(jobqueue.ActionDone, cs[done:done+25]...)...)

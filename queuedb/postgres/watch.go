@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/queuedb"
 )
 
 const (
@@ -22,14 +25,14 @@ const (
 	listenAgain = time.Second           // after the connection was lost
 )
 
-// A watch tells when work may have arrived. Every job that becomes ready or is delayed gets a
-// number, so whoever commits such a transaction notifies the others, not one by one and not in the
-// transaction, where all of the server's would wait for each other. A connection listens
+// A watch tells where work may have arrived. Whoever commits a transaction that makes jobs ready
+// notifies the others, not one by one and not in the transaction, where all of the server's would wait for each other. A connection listens
 // while somebody waits. Where notifications do not get through, as behind a pooler that gives
 // connections to transactions, nobody is told anything, and callers look by themselves.
 type watch struct {
 	config  *config
 	channel string
+	id      string        // of this one in what it tells
 	told    func(error)   // once, when notifications do not get through
 	longest time.Duration // that one may take
 	silence time.Duration // after they did not get through, before it is tried again
@@ -38,17 +41,19 @@ type watch struct {
 	close   context.CancelFunc
 	ended   sync.WaitGroup
 
+	bell  queuedb.Bell
+	dirty chan struct{} // holds one: others must be told
+
 	mu       sync.Mutex
-	waiters  []chan struct{}
 	listens  bool
 	notifies bool
-	dirty    chan struct{} // holds one: others must be told
+	news     queuedb.News // for the others
 }
 
 func newWatch(s *store, told func(error)) *watch {
 	h := fnv.New64a()
 	h.Write([]byte(s.config.schema))
-	w := &watch{config: s.config, channel: "jobqueue_" + hex.EncodeToString(h.Sum(nil)), told: told, longest: 5 * time.Second, silence: time.Minute, dirty: make(chan struct{}, 1)}
+	w := &watch{config: s.config, channel: "jobqueue_" + hex.EncodeToString(h.Sum(nil)), id: uuid.NewString(), told: told, longest: 5 * time.Second, silence: time.Minute, dirty: make(chan struct{}, 1)}
 	w.ctx, w.close = context.WithCancel(context.Background())
 	w.send = func(ctx context.Context, payload string) error {
 		return s.exec(ctx, "select pg_notify($1, $2)", w.channel, payload)
@@ -56,51 +61,24 @@ func newWatch(s *store, told func(error)) *watch {
 	return w
 }
 
-// Wait implements [jobqueue.Waiter]. It never names a queue. It does not see the
-// commit of a transaction with a [Backend.PushTx].
+// Wait implements [jobqueue.Waiter]. It names the queues of pushes, and none where other calls have made jobs
+// ready. It does not see the commit of a transaction with a [Backend.PushTx].
 func (b *Backend) Wait(ctx context.Context) ([]jobqueue.Name, error) {
-	woken, err := b.watch.add()
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case <-woken:
-		return nil, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-b.watch.ctx.Done():
-		return nil, fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, errClosed)
-	}
-}
-
-func (w *watch) add() (<-chan struct{}, error) {
+	w := b.watch
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.ctx.Err() != nil {
-		return nil, fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, errClosed)
-	}
-	if !w.listens {
+	if !w.listens && w.ctx.Err() == nil {
 		w.listens = true
 		w.ended.Go(w.listen)
 	}
-	c := make(chan struct{})
-	w.waiters = append(w.waiters, c)
-	return c, nil
+	w.mu.Unlock()
+	return w.bell.Wait(ctx, w.ctx.Done())
 }
 
-func (w *watch) wake() {
+// wrote notes that this process has committed a transaction that made jobs of some queues ready, or of any.
+func (w *watch) wrote(names ...jobqueue.Name) {
+	w.bell.Ring(names...)
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, c := range w.waiters {
-		close(c)
-	}
-	w.waiters = nil
-}
-
-// wrote notes that this process has committed a transaction that gave numbers to jobs.
-func (w *watch) wrote() {
-	w.wake()
-	w.mu.Lock()
+	w.news.Add(names...)
 	if !w.notifies && w.ctx.Err() == nil {
 		w.notifies = true
 		w.ended.Go(w.notify)
@@ -120,8 +98,12 @@ func (w *watch) notify() {
 		case <-w.ctx.Done():
 			return
 		}
+		w.mu.Lock()
+		news := w.news
+		w.news = queuedb.News{}
+		w.mu.Unlock()
 		// It is a hint: after an error they look by themselves.
-		w.send(w.ctx, "")
+		w.send(w.ctx, payload(w.id, news.Names()))
 		if !w.pause(notifyPause) {
 			return
 		}
@@ -149,7 +131,7 @@ func (w *watch) listen() {
 			return
 		}
 		// What was told meanwhile is lost.
-		w.wake()
+		w.bell.Ring()
 		pause := listenAgain
 		if err == errSilent {
 			pause = w.silence
@@ -176,9 +158,9 @@ func (w *watch) listenOnce() error {
 	if _, err := c.Exec(w.ctx, "listen "+pgx.Identifier{w.channel}.Sanitize()); err != nil {
 		return err
 	}
-	w.wake() // What was told before is lost.
+	w.bell.Ring() // What was told before is lost.
 	for n := 0; ; n++ {
-		if err := w.test(c, fmt.Sprintf("%d %d", c.PgConn().PID(), n)); err != nil {
+		if err := w.test(c, fmt.Sprintf(testPrefix+"%d %d", c.PgConn().PID(), n)); err != nil {
 			return err
 		}
 		if err := w.hear(c, testEvery, ""); !pgconn.Timeout(err) {
@@ -199,16 +181,21 @@ func (w *watch) test(c *conn, payload string) error {
 	return err
 }
 
-// hear wakes those who wait for each notification, until the one that it is told to wait for, if that is not "".
+// hear tells those who wait of each notification of others, until the one that it is told to wait for, if that is not "".
 func (w *watch) hear(c *conn, patience time.Duration, until string) error {
 	ctx, cancel := context.WithTimeout(w.ctx, patience)
 	defer cancel()
 	for {
-		if c.woken {
-			c.woken = false
-			w.wake()
+		heard := c.heard
+		c.heard = nil
+		found := false
+		for _, p := range heard {
+			found = found || p == until
+			if id, names := readPayload(p); id != w.id && !strings.HasPrefix(p, testPrefix) {
+				w.bell.Ring(names...)
+			}
 		}
-		if until != "" && c.payload == until {
+		if found && until != "" {
 			return nil
 		}
 		if err := c.PgConn().WaitForNotification(ctx); err != nil {
