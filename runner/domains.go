@@ -1,6 +1,10 @@
 package runner
 
-import "github.com/wikifarm/jobqueue"
+import (
+	"time"
+
+	"github.com/wikifarm/jobqueue"
+)
 
 // manyNames is up to how many names a store is asked about one by one.
 const manyNames = 1000
@@ -10,24 +14,28 @@ func (f *fetcher) wanted() []jobqueue.Name {
 	if f.r.o.Domains == nil {
 		return nil
 	}
-	domains := map[string]bool{}
+	served := f.r.serve()
+	f.served = time.Now()
 	types := f.r.o.Types
 	// No type has an empty name; only a fallback takes it.
 	if len(types) == 0 && !f.r.reg.Has("") {
 		types = f.r.reg.Types()
 	}
-	var names []jobqueue.Name
-	for _, d := range f.r.serve() {
+	domains := make(map[string]bool, len(served))
+	for _, d := range served {
 		domains[d] = true
+	}
+	f.moved(domains)
+	if len(served)*len(types) > manyNames {
+		return nil
+	}
+	var names []jobqueue.Name
+	for _, d := range served {
 		for _, t := range types {
 			if n := (jobqueue.Name{Domain: d, Type: t}); serves(f.only, n) {
 				names = append(names, n)
 			}
 		}
-	}
-	f.moved(domains)
-	if len(names) > manyNames || len(names) == 0 {
-		return nil
 	}
 	return names
 }

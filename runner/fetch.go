@@ -46,7 +46,8 @@ type fetcher struct {
 	quiet     time.Time        // no look before
 	hush      time.Time        // no look before, even if there is a hint; queues that this names are claimed of without
 	idle      bool             // nothing was in hand at the last look
-	looked    time.Time        // when the last look was
+	looked    time.Time        // when the stores were last asked
+	served    time.Time        // when Options.Domains was last called
 	dealt     time.Time        // when places were last dealt
 	news      bool             // a queue has become ready since the last deal
 	refused   bool             // one got no place then that would have been the next to begin
@@ -139,12 +140,17 @@ func (f *fetcher) run(ctx context.Context) (Reason, error) {
 			asked, kept = f.claim(ctx, room)
 		}
 		switch {
+		case look.named && again == 0 && kept > 0 && !f.more():
+			// That was all. The next look is when it was to be.
+			f.quiet = later(f.quiet, f.hush)
+			continue
 		case again+kept+f.r.hints.cleared > 0:
 			f.r.hints.cleared = 0
 			f.nothing, f.quiet = 0, time.Time{}
 			continue
 		case asked == 0 && look.ready > 0 && !idle:
 			// There is work, but not for a buffer: it waits for a worker.
+			f.quiet = time.Time{}
 			wait := f.r.o.Poll
 			if f.refused {
 				wait = min(wait, quickLook)
@@ -223,6 +229,9 @@ func (f *fetcher) rest(l look) {
 	f.nothing++
 	d -= rand.N(d/2 + 1)
 	now := time.Now()
+	if due := f.quiet; l.named && due.After(now) {
+		d = min(d, due.Sub(now)) // however often it is told of what others have claimed by then
+	}
 	f.quiet = now.Add(d)
 	for _, t := range f.types {
 		if at := t.gate.closedUntil(now); !at.IsZero() {

@@ -15,22 +15,26 @@ type look struct {
 	hope      bool // and one of these worked a moment ago
 	vain      int  // queues that were found and cannot be run
 	took      time.Duration
+	named     bool // no store was asked: hints named the queues
 }
 
 // look asks the stores which queues are ready, or uses what they said a moment ago.
 func (f *fetcher) look() (l look) {
 	now := time.Now()
-	f.looked = now
 	told, vague := f.r.hints.take()
-	if len(told) > 0 && now.Before(f.hush) && f.r.o.Wait {
-		// What is named needs no look, which takes long now.
+	if len(told) > 0 && f.believes(now, len(vague) > 0) {
 		for s := range vague {
 			f.r.told(s, nil)
 		}
-		f.wanted()
+		if now.Sub(f.served) > readyTime || f.newcomer(told) {
+			f.wanted()
+		}
 		f.learn(now, told, nil)
-		return f.seen(now)
+		l = f.seen(now)
+		l.named = true
+		return l
 	}
+	f.looked = now
 	hinted := f.hint(now)
 	var names []jobqueue.Name
 	wanted, asked := false, map[*store]bool{}
@@ -52,6 +56,28 @@ func (f *fetcher) look() (l look) {
 	seen := f.seen(now)
 	seen.vain += l.vain
 	return seen
+}
+
+// believes reports whether what is named needs no look: none is due, or one takes long now. Without names
+// for all hints one is due; an aggregator is always read, so that it hears which of its entries are wrong.
+func (f *fetcher) believes(now time.Time, vague bool) bool {
+	switch {
+	case !f.r.o.Wait:
+		return false
+	case now.Before(f.hush):
+		return true
+	}
+	return !vague && f.r.hints.aggregator == nil && now.Before(f.quiet)
+}
+
+// newcomer reports whether a queue is on a domain that is not known to be served.
+func (f *fetcher) newcomer(told map[jobqueue.Name]struct{}) bool {
+	for n := range told {
+		if !f.here(n.Domain) {
+			return true
+		}
+	}
+	return false
 }
 
 // seen says what is known to be ready.
@@ -92,6 +118,16 @@ func (f *fetcher) found() map[*store]int {
 		found[f.types[typ].store] += n
 	}
 	return found
+}
+
+// more reports whether any queue is known to be ready.
+func (f *fetcher) more() bool {
+	for _, n := range f.dealer.Ready() {
+		if n > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // learn notes queues that are said to have got work, of stores that were not asked since. It

@@ -21,7 +21,7 @@ type Options struct {
 	Types []string
 
 	// Domains returns the only domains to serve. It is called before each look at what
-	// is ready, so it should be quick. Without it all are served; if it returns none, none are.
+	// is ready, and before a claim without one if that was a tenth of a second ago or more, so it should be quick. Without it all are served; if it returns none, none are.
 	// Of those that it does not return any more what waits in hand is given back; what runs goes on.
 	Domains func() []string
 

@@ -77,6 +77,13 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
 // giveUp settles a job as failed while it still runs.
 func (w *watch) giveUp(j *job) {
 	early := j.state.CompareAndSwap(sure, overdue)
