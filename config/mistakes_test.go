@@ -64,6 +64,8 @@ func TestMistakes(t *testing.T) {
 		{memory + "groups: {g: {workers: 1, include: [*x]}}", `farm.yaml:2: no anchor "x"`},
 		{memory + "groups: {g: {workers: 1, include: [~]}}", `farm.yaml:2: groups.g.include has no value`},
 		{memory + "groups: {g: {workers: 0, include: [a]}}", `farm.yaml:2: groups.g.workers must be a whole number, at least 1, not "0"`},
+		{memory + "groups: {g: {workers: 1, processes: 0, include: [a]}}", `farm.yaml:2: groups.g.processes must be a whole number, at least 1, not "0"`},
+		{memory + "groups: {g: {workers: 1, processes: 101, include: [a]}}", "farm.yaml:2: groups.g.processes must be at most 100, not 101"},
 		{memory + "groups: {g: {workers: 2000000000, include: [a]}}", "farm.yaml:2: groups.g.workers must be at most 1000, not 2000000000"},
 		{memory + "groups: {g: {workers: 1, include: [a], exclude: ['*']}}", `farm.yaml:2: groups.g.exclude: name the types one by one, not "*"`},
 		{memory + "groups: {g: {workers: 1, include: [a], lowPriority: [b]}}", `farm.yaml:2: groups.g.lowPriority: "b" is no type of the group, add it to include`},

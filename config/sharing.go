@@ -18,6 +18,7 @@ type sharing struct {
 	classes []class // the most urgent first
 	weights map[string]float64
 	groups  []schedule.Group
+	own     map[string]int // processes of groups that have their own
 
 	reserved map[string]int // workers, by class
 	line     ast.Node       // where they stand
@@ -26,6 +27,9 @@ type sharing struct {
 
 // maxWorkers is how many workers a group has at most; each is there from the beginning.
 const maxWorkers = 1000
+
+// maxProcesses is how many processes of its own a group has at most.
+const maxProcesses = 100
 
 type class struct {
 	name  string
@@ -79,6 +83,7 @@ func (r *reader) share(n ast.Node, what string) float64 {
 }
 
 func (s *sharing) readGroups(r *reader, n ast.Node) {
+	s.own = map[string]int{}
 	r.pairs(n, "groups", func(name string, at, n ast.Node) {
 		what := "groups." + jobqueue.EscapeName(name)
 		g := schedule.Group{Name: name}
@@ -91,6 +96,13 @@ func (s *sharing) readGroups(r *reader, n ast.Node) {
 					r.fail(n, "%s.workers must be at most %d, not %d", what, maxWorkers, *c)
 				} else if c != nil {
 					g.Workers = *c
+				}
+			},
+			"processes": func(n ast.Node) {
+				if c := r.count(n, what+".processes"); c != nil && *c > maxProcesses {
+					r.fail(n, "%s.processes must be at most %d, not %d", what, maxProcesses, *c)
+				} else if c != nil {
+					s.own[name] = *c
 				}
 			},
 			"include":     func(n ast.Node) { g.Include = r.types(n, what+".include", "*") },
@@ -223,6 +235,10 @@ func (f *Farm) Excludes(typ string) bool {
 // Groups returns the groups of types that have workers of their own, in the order of the file. Without
 // any all types share all workers. The caller does not change the result.
 func (f *Farm) Groups() []schedule.Group { return f.sharing.groups }
+
+// Processes returns how many processes of its own a group has on each machine where runjobs supervise runs; 0 if it
+// shares those of others.
+func (f *Farm) Processes(group string) int { return f.sharing.own[group] }
 
 // Share sets which types and domains a runner runs, and how they share its workers: its Plan, Groups, Reserved, Caps and Only.
 func (f *Farm) Share(o *runner.Options) {

@@ -35,6 +35,13 @@ types:
 	}
 }
 
+func TestProcesses(t *testing.T) {
+	f := load(t, memory+"groups: {a: {workers: 4, processes: 3, include: [x]}, b: {workers: 1, include: ['*']}}")
+	if a, b := f.Processes("a"), f.Processes("b"); a != 3 || b != 0 {
+		t.Errorf("processes are %d and %d, want 3 and none of its own", a, b)
+	}
+}
+
 // Without a class of default, types without one are in the most urgent.
 func TestPlanWithoutDefault(t *testing.T) {
 	p := load(t, memory+"classes: {a: 1, b: 1}\ntypes: {x: {class: b}}").Plan()

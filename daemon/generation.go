@@ -68,7 +68,7 @@ func (d *daemon) setWorkers(o *runner.Options) {
 	}
 	groups := append(o.Groups[:0:0], o.Groups...)
 	for i := range groups {
-		if n, ok := d.workers[groups[i].Name]; ok && groups[i].Name != "" {
+		if n, ok := d.workers[groups[i].Name]; ok && groups[i].Workers > 0 {
 			groups[i].Workers = n
 			o.Workers = 0
 		}
