@@ -104,10 +104,26 @@ func TestRedis(t *testing.T) {
 			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			e.Setenv("REDIS_URL", server.URL)
 			e.Setenv("SECRET", "hunter2")
+			e.Values[redisServer{}] = server
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "server": serve},
 	})
+}
+
+type redisServer struct{}
+
+// serve kills the script's server, or starts it again with what it has on disk.
+func serve(ts *testscript.TestScript, neg bool, args []string) {
+	server := ts.Value(redisServer{}).(*redistest.Server)
+	switch {
+	case neg || len(args) != 1:
+		ts.Fatalf("usage: server kill|restart")
+	case args[0] == "kill":
+		ts.Check(server.Kill())
+	default:
+		ts.Check(server.Restart())
+	}
 }
 
 // exits runs a program that must end with a certain exit status.
