@@ -21,12 +21,16 @@ type App struct {
 	// read: a Middleware, say. OnEnd is taken by the command; one that replaces
 	// it calls it. Of what it sets, run-one uses the Middleware.
 	Options func(*runner.Options)
+
+	// Trace has hooks for the groups of all commands, as to make spans of pushes; it may be nil.
+	Trace *jobqueue.Trace
 }
 
 // An env is what the commands of one command line share.
 type env struct {
 	app    App
 	config string // the farm file; "" for none
+	exports
 }
 
 // Main runs the command line of a program: the subcommands are runjobs, nextjobdb and

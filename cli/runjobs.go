@@ -51,6 +51,7 @@ read-only, 100 after jobctl ctl stop and 101 after jobctl ctl restart.`,
 	fs.Var(size(&f.o.MemoryLimit), "memory-limit", "stop when the process uses more memory than this, such as 150M")
 	fs.Var(duration(&f.o.Grace), "grace", "how long running jobs may take to finish after a signal")
 	fs.Var(oneOf(&f.result, "json"), "result", "print one JSON document instead of lines")
+	e.exports.flags(fs)
 	c.RunE = e.run(true, func(ctx context.Context, s *session) error { return f.run(ctx, e, c, s) })
 	return c
 }
@@ -71,11 +72,17 @@ func (f *runFlags) run(ctx context.Context, e *env, c *cobra.Command, s *session
 	if err != nil {
 		return err
 	}
+	quiet, err := e.exports.start(ctx, s.log)
+	if err != nil {
+		return err
+	}
+	defer quiet()
 	var res *runner.Result
 	order := daemon.NoOrder
 	if f.o.Wait {
 		res, order = e.follow(ctx, f, s, r, hangups)
 	} else {
+		e.watch(s, o)
 		// The error is in the result too.
 		res, _ = runner.Run(ctx, s.Group, s.reg, o)
 	}

@@ -70,6 +70,12 @@ func New(o Options) *Metrics {
 	return m
 }
 
+// Know gives more types and domains labels of their own, as far as there is room, as [Options] do.
+func (m *Metrics) Know(types, domains []string) {
+	m.types.know(types)
+	m.domains.know(domains)
+}
+
 func orElse(n *int, def int) {
 	if *n == 0 {
 		*n = def
@@ -93,7 +99,14 @@ type labels[T any] struct {
 func (l *labels[T]) init(most int, mk func(string) T, first []string) {
 	l.most, l.make = most, mk
 	l.known.Store(&map[string]T{})
-	for _, name := range first[:min(len(first), most)] {
+	l.know(first)
+}
+
+func (l *labels[T]) know(names []string) {
+	for _, name := range names {
+		if len(*l.known.Load()) >= l.most {
+			return
+		}
 		l.get(name)
 	}
 }
