@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/wikifarm/jobqueue"
 )
 
 // A Service is something that goes on as long as the program does.
@@ -22,6 +24,9 @@ type Service struct {
 	// With Every it is called that often and returns soon. An error, or a panic, is logged, and the next call comes
 	// at its time. It must be safe to be called for several domains at once.
 	Run func(ctx context.Context, domain string) error
+
+	// EachProcess has it in every process that runs the set. Else it is in one of the farm at a time, see Options.Control.
+	EachProcess bool
 
 	// PerDomain has one of it for each domain of the farm, which comes and goes with its domain. Else domain is "".
 	PerDomain bool
@@ -38,7 +43,9 @@ type Set struct {
 	units    map[key]*unit
 	due      queue
 	running  int
-	poke     chan struct{} // made by Run
+	held     map[string]bool // by name: whether it is this process that runs the service
+	turned   bool            // that has changed
+	poke     chan struct{}   // made by Run
 	o        Options
 }
 
@@ -53,6 +60,11 @@ type Options struct {
 	// both sides. If it is nil or returns nil, nothing runs that is PerDomain.
 	Domains func() []string
 
+	// Control, of a store, is what the processes of the farm agree by on which of them runs a service. When that one ends another
+	// has it within five seconds, when it dies within twenty. One that cannot reach the store ends its
+	// services after ten, five before another may begin them. Without a Control each process runs every service.
+	Control jobqueue.Control
+
 	// Grace is how long services get to end once the context of Run has ended. Default 30 s; negative means none at all.
 	Grace time.Duration
 
@@ -60,13 +72,14 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Add adds a service, before Run. It panics without a name or Run, if the name is taken, and if Every is negative.
+// Add adds a service, before Run. It panics without a name that could be that of a job type or without Run, if the
+// name is taken, and if Every is negative.
 func (s *Set) Add(v Service) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case v.Name == "" || v.Run == nil:
-		panic("service: Name and Run are required")
+	case jobqueue.Name{Domain: "d", Type: v.Name}.Check() != nil || v.Run == nil:
+		panic(fmt.Sprintf("service: %q: a name of 1 to 255 bytes and Run are required", v.Name))
 	case v.Every < 0:
 		panic(fmt.Sprintf("service: %s: Every is negative", v.Name))
 	case s.poke != nil:
@@ -86,8 +99,10 @@ type Status string
 const (
 	Running Status = "running" // Run goes on
 	Waiting Status = "waiting" // for its next call
-	Ending  Status = "ending"  // Run goes on though its domain is gone, or the program ends
+	Ending  Status = "ending"  // Run goes on though it is not to: the domain is gone, or another process has the service, or the program ends
 	Over    Status = "over"    // Run returned nil
+
+	Elsewhere Status = "elsewhere" // it is not this process that runs the service
 )
 
 // A State is where one service stands, for one domain if it is for each.
@@ -95,7 +110,7 @@ type State struct {
 	Name     string    `json:"name"`
 	Domain   string    `json:"domain,omitempty"`
 	Status   Status    `json:"status"`
-	Since    time.Time `json:"since"`           // when Run was called last, or that it waits
+	Since    time.Time `json:"since,omitzero"`  // when Run was called last, or that it waits
 	Calls    int       `json:"calls"`           // of Run
 	Failures int       `json:"failures"`        // of these
 	Error    string    `json:"error,omitempty"` // of the last one that failed

@@ -21,9 +21,10 @@ const (
 	mostSpread = 10 * time.Second
 )
 
+// Causes of the end of a service's context, for [context.Cause].
 var (
-	// ErrGone is the cause of the end of a service's context when its domain is none of the farm's any more.
-	ErrGone = errors.New("the domain is gone")
+	ErrGone      = errors.New("the domain is gone")         // it is none of the farm's any more
+	ErrElsewhere = errors.New("another process may run it") // this one could not say that it goes on
 
 	errGoexit = errors.New("the service called runtime.Goexit")
 )
@@ -38,6 +39,33 @@ func (s *Set) Run(ctx context.Context, o Options) error {
 		o.Grace = 30 * time.Second
 	}
 	s.begin(o)
+	if o.Control == nil {
+		s.loop(ctx)
+		return s.end()
+	}
+	t, err := newTurns(s)
+	if err != nil {
+		return err
+	}
+	// What takes a while to end is not to begin elsewhere meanwhile.
+	keep, enough := context.WithCancel(context.WithoutCancel(ctx))
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		t.keep(keep)
+	}()
+	s.loop(ctx)
+	err = s.end()
+	enough()
+	<-kept
+	if err == nil {
+		t.giveBack()
+	}
+	return err
+}
+
+// loop calls what is due until ctx ends.
+func (s *Set) loop(ctx context.Context) {
 	f := follower{s: s}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -58,7 +86,6 @@ func (s *Set) Run(ctx context.Context, o Options) error {
 		case <-alarm:
 		}
 	}
-	return s.end()
 }
 
 // begin makes what is there from the beginning.
@@ -68,11 +95,16 @@ func (s *Set) begin(o Options) {
 	if s.poke != nil {
 		panic("service: Run is called twice")
 	}
-	s.o, s.poke, s.units = o, make(chan struct{}, 1), map[key]*unit{}
+	s.o, s.poke, s.units, s.held, s.turned = o, make(chan struct{}, 1), map[key]*unit{}, map[string]bool{}, true
 	for _, v := range s.services {
-		if !v.PerDomain {
-			s.add(v, "", time.Now(), 0)
-		}
+		s.held[v.Name] = v.EachProcess || o.Control == nil
+	}
+}
+
+func (s *Set) wake() {
+	select {
+	case s.poke <- struct{}{}:
+	default:
 	}
 }
 
@@ -96,45 +128,40 @@ type follower struct {
 	warned bool
 }
 
-// follow adds and removes what is for each domain, and returns when to look again; never if nothing is.
+// follow adds and removes what is for each domain, and of services that come to this process or leave it. It returns when to
+// look again; never if no service is for each domain.
 func (f *follower) follow(now time.Time) time.Time {
 	s := f.s
-	var each []*Service
-	for _, v := range s.services {
-		if v.PerDomain {
-			each = append(each, v)
-		}
-	}
-	if len(each) == 0 || now.Before(f.next) {
-		return f.next
-	}
-	f.next = now.Add(followTime)
-	var list []string
-	if s.o.Domains != nil {
-		list = s.o.Domains()
-	}
-	if list == nil && !f.warned {
-		f.warned = true
-		s.o.Logger.Warn("a service is for each domain, and nothing says which there are", "service", each[0].Name)
-	}
-	if same(list, f.list) {
-		return f.next
-	}
-	f.list = list
-	here := make(map[string]bool, len(list))
-	for _, d := range list {
-		here[d] = true
-	}
+	changed := f.look(now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !changed && !s.turned {
+		return f.next
+	}
+	s.turned = false
+	here := make(map[string]bool, len(f.list))
+	for _, d := range f.list {
+		here[d] = true
+	}
+	whole := map[string]bool{"": true}
+	wanted := func(v *Service) map[string]bool {
+		switch {
+		case !s.held[v.Name]:
+			return nil
+		case v.PerDomain:
+			return here
+		}
+		return whole
+	}
 	for k, u := range s.units {
-		if k.service.PerDomain && !here[k.domain] {
-			s.remove(u)
+		if !wanted(k.service)[k.domain] {
+			s.remove(u, s.held[k.service.Name])
 		}
 	}
-	within := min(time.Duration(len(here))*spread, mostSpread)
-	for _, v := range each {
-		for d := range here {
+	for _, v := range s.services {
+		domains := wanted(v)
+		within := min(time.Duration(len(domains)-1)*spread, mostSpread)
+		for d := range domains {
 			if u := s.units[key{v, d}]; u == nil {
 				s.add(v, d, now, within)
 			} else {
@@ -145,17 +172,44 @@ func (f *follower) follow(now time.Time) time.Time {
 	return f.next
 }
 
+// look asks for the domains now and then, if any service is for each, and reports whether they have changed.
+func (f *follower) look(now time.Time) bool {
+	s := f.s
+	i := slices.IndexFunc(s.services, func(v *Service) bool { return v.PerDomain })
+	if i < 0 || now.Before(f.next) {
+		return false
+	}
+	f.next = now.Add(followTime)
+	var list []string
+	if s.o.Domains != nil {
+		list = s.o.Domains()
+	}
+	if list == nil && !f.warned {
+		f.warned = true
+		s.o.Logger.Warn("a service is for each domain, and nothing says which there are", "service", s.services[i].Name)
+	}
+	if same(list, f.list) {
+		return false
+	}
+	f.list = list
+	return true
+}
+
 // same reports whether two lists are one.
 func same(a, b []string) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
-// remove ends what is for a domain that is gone; the set is locked.
-func (s *Set) remove(u *unit) {
+// remove ends what is for a domain that is gone or, if it is not ours any more, in another process; the set is locked.
+func (s *Set) remove(u *unit, ours bool) {
 	u.back = false
 	if u.cancel != nil {
 		u.gone = true
-		u.cancel(ErrGone)
+		cause := ErrElsewhere
+		if ours {
+			cause = ErrGone
+		}
+		u.cancel(cause)
 		return
 	}
 	s.due.remove(u)
@@ -212,10 +266,7 @@ func (s *Set) ended(ctx context.Context, u *unit, err error) {
 	default:
 		s.again(u, err, now)
 	}
-	select {
-	case s.poke <- struct{}{}:
-	default:
-	}
+	s.wake()
 }
 
 // again says when a service is called again; the set is locked.
@@ -293,6 +344,11 @@ func (s *Set) States() []State {
 	all := make([]State, 0, len(s.units))
 	for _, u := range s.units {
 		all = append(all, u.state())
+	}
+	for _, v := range s.services {
+		if s.poke != nil && !s.held[v.Name] {
+			all = append(all, State{Name: v.Name, Status: Elsewhere})
+		}
 	}
 	slices.SortFunc(all, func(a, b State) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Domain, b.Domain))
