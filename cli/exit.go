@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/supervisor"
 )
 
 // The exit statuses.
@@ -18,8 +19,8 @@ const (
 	exitUsage  = 2
 	exitStore  = 3
 
-	exitStop    = 100 // a command said so: do not start it again
-	exitRestart = 101 // a command said so: start it again
+	exitStop    = supervisor.ExitStop    // a command said so: do not start it again
+	exitRestart = supervisor.ExitRestart // a command said so: start it again
 )
 
 // A statusError ends the command with a status of its own. Without an Err nothing is printed.

@@ -79,6 +79,7 @@ type flag struct {
 	text, kind string
 	read       func(string) error
 	repeats    bool
+	all        []string // the texts of one that repeats
 }
 
 func (f *flag) String() string { return f.text }
@@ -87,7 +88,9 @@ func (f *flag) Set(s string) error {
 	if err := f.read(s); err != nil {
 		return err
 	}
-	f.text = s
+	if f.text = s; f.repeats {
+		f.all = append(f.all, s)
+	}
 	return nil
 }
 

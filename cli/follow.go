@@ -11,6 +11,7 @@ import (
 // follow runs jobs until it is told to end, as the farm file says at the time.
 func (e *env) follow(ctx context.Context, f *runFlags, first *session, r *reported, reload <-chan os.Signal) (*runner.Result, daemon.Order) {
 	o := daemon.Options{Reload: reload, Level: first.level, Logger: first.log}
+	o.Part, o.Finish = f.process.divide, f.process.finish
 	if e.config != "" {
 		o.Files = []string{e.config}
 	}

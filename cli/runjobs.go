@@ -18,6 +18,7 @@ type runFlags struct {
 	domain, result string
 	o              runner.Options
 	change         func(*runner.Options) // App.Options
+	process        process
 }
 
 func (e *env) runJobs() *cobra.Command {
@@ -52,7 +53,9 @@ read-only, 100 after jobctl ctl stop and 101 after jobctl ctl restart.`,
 	fs.Var(duration(&f.o.Grace), "grace", "how long running jobs may take to finish after a signal")
 	fs.Var(oneOf(&f.result, "json"), "result", "print one JSON document instead of lines")
 	e.exports.flags(fs)
-	c.RunE = e.run(true, func(ctx context.Context, s *session) error { return f.run(ctx, e, c, s) })
+	f.process.add(fs)
+	c.RunE = f.process.around(e.run(true, func(ctx context.Context, s *session) error { return f.run(ctx, e, c, s) }))
+	c.AddCommand(e.supervise(c))
 	return c
 }
 
@@ -65,6 +68,8 @@ func (f *runFlags) run(ctx context.Context, e *env, c *cobra.Command, s *session
 	}
 	ctx, abort, stop := onSignals(ctx, ends...)
 	defer stop()
+	ctx, abort, untie := f.process.tie(ctx, abort)
+	defer untie()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r := &reported{reporter: f.reporter(ctx, c.OutOrStdout(), s, cancel), abort: abort}
@@ -95,6 +100,9 @@ func (f *runFlags) run(ctx context.Context, e *env, c *cobra.Command, s *session
 	case daemon.Restart:
 		return &statusError{status: exitRestart}
 	}
+	if err := f.process.verdict(res); err != nil {
+		return err
+	}
 	return f.verdict(res)
 }
 
@@ -112,6 +120,9 @@ func (f *runFlags) options(s *session, r *reported) (*runner.Options, error) {
 	s.farm.Share(&o)
 	if s.farm.Domains() != nil {
 		o.Domains = s.farm.Domains
+	}
+	if err := f.process.share(s.farm, &o); err != nil {
+		return nil, err
 	}
 	if f.domain != "" {
 		domain, err := s.home(f.domain)

@@ -76,7 +76,7 @@ func TestMistakes(t *testing.T) {
 		{memory + "caps: {types: {a: 0}}", `farm.yaml:2: caps.types.a must be a whole number, at least 1, not "0"`},
 		{memory + "caps: {perDomain: many}", `farm.yaml:2: caps.perDomain must be a whole number, at least 1, not "many"`},
 		{memory + "caps: {domains: {\"a\\nb\": 1}}", `farm.yaml:2: caps.domains: the name of a domain is 1 to 255 bytes of UTF-8 without control characters, not "a\nb"`},
-		{memory + "groups: {g: {runners: 1}}", `farm.yaml:2: unknown key "runners" of groups.g, the keys are exclude, include, lowPriority, workers`},
+		{memory + "groups: {g: {runners: 1}}", `farm.yaml:2: unknown key "runners" of groups.g, the keys are exclude, include, lowPriority, processes, workers`},
 		{memory + "domains: a", "farm.yaml:2: domains must be a list, such as [a, b]"},
 		{memory + "domains: []", "farm.yaml:2: domains is empty, leave it out to allow any domain"},
 		{memory + "domains: [[a]]", "farm.yaml:2: a domain must be a single value"},

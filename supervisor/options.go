@@ -24,10 +24,13 @@ type Child struct {
 
 // Options say what to keep running.
 type Options struct {
-	// Plan returns the children. It is called at the start, where its error ends Run, and at each reload, where that is
+	// Plan returns the children. It is called at the start, where its error ends Run, and at each reload and for Replan, where that is
 	// logged and changes nothing. Children that are new start once those that are not in the plan any more have
 	// ended, which they do as when Run ends.
 	Plan func() ([]Child, error)
+
+	// Replan has Plan called again whenever it receives, and leaves children that are in the new plan alone.
+	Replan <-chan struct{}
 
 	// Reload passes a signal on to the children, behind a new plan.
 	Reload <-chan os.Signal

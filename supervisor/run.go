@@ -132,6 +132,8 @@ func (s *supervisor) run(ctx context.Context) Order {
 			abort = nil
 			s.each(func(p *process) { p.signal(syscall.SIGINT) })
 			s.late = time.After(s.AbortGrace)
+		case <-s.Replan:
+			s.replan()
 		case sig := <-s.Reload:
 			s.reload(sig)
 		case e := <-s.ended:
@@ -207,13 +209,20 @@ func (s *supervisor) reload(sig os.Signal) {
 		return
 	}
 	s.tell(true)
-	if err := s.plan(); err != nil {
-		s.log.Error("the plan of the children stays as it is", "error", err)
-	}
+	s.replan()
 	for _, c := range s.children {
 		if c.hears() && !c.leaving {
 			c.proc.signal(sig)
 		}
+	}
+}
+
+func (s *supervisor) replan() {
+	if s.ending {
+		return
+	}
+	if err := s.plan(); err != nil {
+		s.log.Error("the plan of the children stays as it is", "error", err)
 	}
 }
 

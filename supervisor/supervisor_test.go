@@ -396,13 +396,13 @@ func stubborn(name, pipe string) supervisor.Child {
 func TestPlan(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	reload := make(chan os.Signal)
+	reload, replan := make(chan os.Signal), make(chan struct{})
 	children, err := []supervisor.Child{child("a", "work "+s.pipe), child("b", "work "+s.pipe)}, error(nil)
-	s.start(supervisor.Options{Reload: reload, Plan: func() ([]supervisor.Child, error) { return children, err }})
+	s.start(supervisor.Options{Reload: reload, Replan: replan, Plan: func() ([]supervisor.Child, error) { return children, err }})
 	first := s.count("began", 2)
 	s.until("work", func() bool { return s.state.Begun })
 	children = []supervisor.Child{children[0], child("c", "work "+s.pipe)}
-	reload <- syscall.SIGHUP
+	replan <- struct{}{}
 	third := s.count("began", 3)[2]
 	if gone := s.count("terminated", 1); len(gone) != 1 || !slices.Contains(first, gone[0]) {
 		t.Errorf("%v ended, want one of %v", gone, first)
