@@ -246,6 +246,10 @@ func appended(t *testing.T, s *redistest.Server) int64 {
 type gate struct {
 	url   string
 	calls atomic.Int64 // connections, and what is sent in them, as often as something is
+
+	mu     sync.Mutex
+	closed bool // shut
+	open   map[net.Conn]struct{}
 }
 
 func newGate(t *testing.T, socket string) *gate {
@@ -255,7 +259,7 @@ func newGate(t *testing.T, socket string) *gate {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	g := &gate{url: "redis://" + l.Addr().String()}
+	g := &gate{url: "redis://" + l.Addr().String(), open: map[net.Conn]struct{}{}}
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -271,6 +275,10 @@ func newGate(t *testing.T, socket string) *gate {
 func (g *gate) serve(c net.Conn, socket string) {
 	defer c.Close()
 	g.calls.Add(1)
+	if !g.enter(c) {
+		return
+	}
+	defer g.leave(c)
 	s, err := net.Dial("unix", socket)
 	if err != nil {
 		return
@@ -281,6 +289,22 @@ func (g *gate) serve(c net.Conn, socket string) {
 		io.Copy(c, s)
 	}()
 	io.Copy(io.MultiWriter(s, g), c)
+}
+
+// enter notes a connection, unless the gate is shut.
+func (g *gate) enter(c net.Conn) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed {
+		g.open[c] = struct{}{}
+	}
+	return !g.closed
+}
+
+func (g *gate) leave(c net.Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.open, c)
 }
 
 // Write counts what passes.
