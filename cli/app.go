@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/runner"
+	"github.com/wikifarm/jobqueue/service"
 )
 
 // An App is a program that has the commands. The zero App has no jobs but
@@ -17,9 +18,14 @@ type App struct {
 	// whenever the farm file has changed, with a new reg and g.
 	Register func(reg *jobqueue.Registry, g *jobqueue.Group) error
 
+	// Services adds the program's own services, which runjobs --wait runs beside the jobs. It is called once; group returns
+	// the group of the farm file as it is now, which a service asks for each time it pushes something.
+	Services func(set *service.Set, group func() *jobqueue.Group)
+
 	// Options may change how runjobs runs the jobs, after the flags have been
 	// read: a Middleware, say. OnEnd is taken by the command; one that replaces
-	// it calls it. Of what it sets, run-one uses the Middleware.
+	// it calls it. Of what it sets, run-one uses the Middleware, and jobs that run where they
+	// are pushed what [runner.Inline] says; for these it is called once each time a farm is opened.
 	Options func(*runner.Options)
 
 	// Trace has hooks for the groups of all commands, as to make spans of pushes; it may be nil.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"os"
+	"sync/atomic"
 
 	"github.com/wikifarm/jobqueue/daemon"
 	"github.com/wikifarm/jobqueue/runner"
@@ -15,11 +16,14 @@ func (e *env) follow(ctx context.Context, f *runFlags, first *session, r *report
 	if e.config != "" {
 		o.Files = []string{e.config}
 	}
-	newest, begun := first, false
+	var newest atomic.Pointer[session]
+	newest.Store(first)
+	defer e.serve(ctx, f, newest.Load)()
+	begun := false
 	o.Next = func(ctx context.Context) (_ *daemon.Generation, err error) {
 		s := first
 		if begun {
-			if s, err = e.openBeside(ctx, newest, true); err != nil {
+			if s, err = e.openBeside(ctx, newest.Load(), true); err != nil {
 				return nil, err
 			}
 		}
@@ -29,7 +33,8 @@ func (e *env) follow(ctx context.Context, f *runFlags, first *session, r *report
 			return nil, err
 		}
 		e.watch(s, o)
-		newest, begun = s, true
+		newest.Store(s)
+		begun = true
 		return &daemon.Generation{Group: s.Group, Registry: s.reg, Options: *o, Knows: s.farm.Has, Close: s.Close}, nil
 	}
 	return daemon.Run(ctx, o)

@@ -139,8 +139,8 @@ type pusher struct {
 	domain string // of lines that name none
 	bar    *progressbar.ProgressBar
 
-	stored, duplicates int
-	last               int // the last line that is in, with all before it
+	sum  sum
+	last int // the last line that is in, with all before it
 }
 
 // spec reads and checks one line, so that a batch holds nothing that is refused later.
@@ -182,8 +182,7 @@ func (p *pusher) run(ctx context.Context) error {
 		if err != nil {
 			return p.failed(b, pushed, err)
 		}
-		p.stored += pushed.Stored()
-		p.duplicates += pushed.Duplicates()
+		p.sum.add(pushed)
 		p.last = b.lines[len(b.lines)-1]
 		if p.bar != nil {
 			p.bar.Add(len(b.specs))
@@ -204,8 +203,7 @@ func (p *pusher) failed(b batch, pushed jobqueue.Pushed, err error) error {
 			p.last = b.lines[i]
 		}
 	}
-	p.stored += pushed.Stored()
-	p.duplicates += pushed.Duplicates()
+	p.sum.add(pushed)
 	return p.stopped(err, later)
 }
 

@@ -17,6 +17,8 @@ type pushFlags struct {
 	spec     jobqueue.Spec
 	params   string
 	fromLine int
+	event    string
+	inline   bool
 }
 
 func (e *env) push() *cobra.Command {
@@ -34,12 +36,19 @@ Further keys are "releaseAt", "dedupeKey", "rootTime" and "headers"; "root" may 
 object with "key" and "time". Params are kept byte for byte. What is
 not given is left out: null is an error, and so is a key that appears twice.
 
+With --event push the jobs that the farm file, or the program, makes of an event.
+
+Jobs whose types the farm file does not have stored are run at once; so are all that are not
+delayed with --inline. If one of them fails, so does the command.
+
 A line that is wrong ends the push. The lines before it are stored then; the
 message says which, and the --from-line to go on with.`,
 		Args: noArgs,
 	}
 	fs := c.Flags()
 	fs.Var(name(&f.spec.Type, "type"), "type", "the `type` of the job")
+	fs.Var(name(&f.event, "event"), "event", "the `name` of an event, instead of --type")
+	fs.BoolVar(&f.inline, "inline", false, "run the jobs at once instead of storing them")
 	fs.Var(name(&f.spec.Domain, "domain"), "domain", "the `domain`, also spelled --wiki, of jobs that name none; without it the farm's only one")
 	fs.StringVar(&f.params, "params", "", "the parameters, a `JSON` object")
 	fs.Var(duration(&f.spec.Delay), "delay", "run the job no earlier than in so long")
@@ -57,6 +66,11 @@ message says which, and the --from-line to go on with.`,
 			push := f.many
 			if f.spec.Type != "" {
 				push = f.one
+			} else if f.event != "" {
+				push = f.emit
+			}
+			if f.inline {
+				ctx = jobqueue.WithSynchronous(ctx)
 			}
 			if err := push(ctx, c, s); err != nil {
 				return err
@@ -81,17 +95,26 @@ func tellOfMemory(c *cobra.Command, s *session) error {
 
 // check refuses flags that do not go together.
 func (f *pushFlags) check(c *cobra.Command) error {
-	one := c.Flags().Changed("type")
-	if !one && isTerminal(c.InOrStdin()) {
+	one, event := c.Flags().Changed("type"), c.Flags().Changed("event")
+	if one && event {
+		return usagef("give either --type or --event")
+	}
+	if !one && !event && isTerminal(c.InOrStdin()) {
 		return usagef("give --type, or jobs as JSON lines on standard input")
 	}
 	var err error
 	c.Flags().Visit(func(fl *pflag.Flag) {
 		switch fl.Name {
-		case "config", "domain", "type":
+		case "config", "domain", "type", "event", "inline":
 		case "from-line":
 			if one {
 				err = usagef("--from-line is for jobs on standard input, it does not go with --type")
+			} else if event {
+				err = usagef("--from-line is for jobs on standard input, it does not go with --event")
+			}
+		case "params", "root", "root-time":
+			if !one && !event {
+				err = usagef("--%s needs --type or --event; for jobs on standard input write it into the lines", fl.Name)
 			}
 		default:
 			if !one {
@@ -120,13 +143,7 @@ func (f *pushFlags) one(ctx context.Context, c *cobra.Command, s *session) error
 	if err != nil {
 		return err
 	}
-	id := s.label(s.Backend(f.spec.Type), pushed[0].ID)
-	if pushed[0].Duplicate {
-		_, err = fmt.Fprintf(c.OutOrStdout(), "duplicate of job %s\n", id)
-	} else {
-		_, err = fmt.Fprintf(c.OutOrStdout(), "stored job %s\n", id)
-	}
-	return err
+	return told(c.OutOrStdout(), pushed[0], s.label(s.Backend(f.spec.Type), pushed[0].ID))
 }
 
 // many pushes the jobs on standard input.
@@ -148,7 +165,6 @@ func (f *pushFlags) many(ctx context.Context, c *cobra.Command, s *session) erro
 	if p.bar != nil {
 		p.bar.Finish()
 	}
-	fmt.Fprintf(c.OutOrStdout(), "stored %d jobs, dropped %d duplicates in %v\n",
-		p.stored, p.duplicates, time.Since(start).Round(time.Millisecond))
+	fmt.Fprintf(c.OutOrStdout(), "%s in %v\n", p.sum, time.Since(start).Round(time.Millisecond))
 	return err
 }

@@ -34,8 +34,9 @@ func TestMain(m *testing.M) {
 			cli.ShowYoungSnapshots()
 			os.Exit(cli.Execute(cli.JobCtl(cli.App{})))
 		},
-		"leave": leave,
-		"wiki":  func() { cli.Main(cli.App{Register: register, Options: noted}) },
+		"leave":  leave,
+		"wiki":   func() { cli.Main(cli.App{Register: register, Options: noted}) },
+		"keeper": func() { cli.Main(cli.App{Register: register, Services: services}) },
 		"broken": func() {
 			cli.Main(cli.App{Register: func(*jobqueue.Registry, *jobqueue.Group) error { return errors.New("no licence") }})
 		},
