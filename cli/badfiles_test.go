@@ -18,7 +18,7 @@ func TestBadFarms(t *testing.T) {
 	s := newStock(t)
 	t.Setenv("FARM_SECRET", "hunter2")
 	const main = "backends: {main: {kind: sqlite, path: jobs.db}}\n"
-	const types = "the keys are atMostOnce, backend, backoff, claimTTL, class, dedupe, exclude, handler, keep, lease, maxTries, throttle, timeout"
+	const types = "the keys are async, atMostOnce, backend, backoff, claimTTL, class, dedupe, domains, exclude, fallback, handler, keep, lease, maxTries, throttle, timeout"
 	for _, test := range []struct{ file, want string }{
 		{"", ": the file is empty, at least backends is needed"},
 		{"\x00", ":1: the farm file must be a mapping, key: value"},
