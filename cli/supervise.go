@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -100,7 +101,7 @@ func (v *supervision) run(c *cobra.Command) error {
 		case "procs":
 			v.workers, _ = strconv.Atoi(text)
 		}
-		if f.Changed && f.Name != "processes" && f.Name != "pid-file" && f.Name != "group" && f.Name != "help" {
+		if f.Changed && !slices.Contains([]string{"config", "processes", "pid-file", "group", "help"}, f.Name) {
 			v.passed = append(v.passed, again(f)...)
 		}
 	})

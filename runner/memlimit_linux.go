@@ -15,6 +15,9 @@ const (
 	rlimitData = 2
 	rlimitAS   = 9
 
+	// threads is what some threads of C take for their stacks: a program that cannot start one ends.
+	threads = 32 << 20
+
 	// goArena is about what Go takes of the address space at once, twice: the last such step needs all of it.
 	goArena = 96 << 20
 )
@@ -31,8 +34,8 @@ func memoryLimits() (limits []limit) {
 		spare    uint64
 		used     func(sizes) uint64
 	}{
-		{"RLIMIT_DATA", rlimitData, 0, sizes.mappedData},
-		{"RLIMIT_AS", rlimitAS, goArena, sizes.mappedSpace},
+		{"RLIMIT_DATA", rlimitData, threads, sizes.mappedData},
+		{"RLIMIT_AS", rlimitAS, goArena + threads, sizes.mappedSpace},
 	} {
 		var rl syscall.Rlimit
 		if err := syscall.Getrlimit(r.resource, &rl); err == nil && rl.Cur < math.MaxInt64 {

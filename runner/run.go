@@ -55,6 +55,7 @@ type run struct {
 	workers []*worker
 	watch   *watch
 	memory  *memory
+	scarce  *scarcity // nil without Options.SoftMemory
 	tally   tally
 	hints   hints
 	used    uses
@@ -141,12 +142,13 @@ func (r *run) run(ctx context.Context) (Reason, error) {
 	r.calls, abort = context.WithCancel(r.base)
 	defer abort()
 	r.bg, end = context.WithCancel(r.base)
+	r.scarce = newScarcity(r, stop, abort)
 	r.start(func() {
 		abort()
 		stop(ErrStopped)
 	})
-	if m := r.o.SoftMemory; m != nil {
-		r.background.Go(func() { m.guard(r.bg, r, stop, abort) })
+	if r.scarce != nil {
+		r.background.Go(func() { r.scarce.guard(r.bg) })
 	}
 	r.background.Go(func() {
 		select {

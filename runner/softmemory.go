@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -59,9 +58,9 @@ func (s sizes) mappedData() uint64  { return s.data - min(s.data, s.reusable) }
 func (s sizes) mappedSpace() uint64 { return s.space - min(s.space, s.reusable) }
 
 const (
-	leastPause = 5 * time.Millisecond
+	leastPause = 2 * time.Millisecond
 	mostPause  = 250 * time.Millisecond
-	fastLeak   = 1 << 30 // bytes a second
+	fastLeak   = 4 << 30 // bytes a second
 	mostShare  = 0.95    // of a limit, for who gives a number of bytes that may be more than it
 	hardRoom   = 2       // jobs are interrupted when of the room above the soft bound one part in so many is used
 )
@@ -203,32 +202,6 @@ func (m *SoftMemory) look(known bool) (passed *bound, hard bool, next time.Durat
 	s = m.sample()
 	passed, hard = m.over(s)
 	return passed, hard, m.pause(s)
-}
-
-// guard ends the run when memory gets scarce, and interrupts its jobs when little is left.
-func (m *SoftMemory) guard(ctx context.Context, r *run, stop context.CancelCauseFunc, abort context.CancelFunc) {
-	told := false
-	for {
-		b, hard, next := m.look(told)
-		if b != nil && !told {
-			told = true
-			r.log.Warn("memory is at its soft limit", "used", megabytes(b.used(m.sample())), "limit", megabytes(b.soft), "of", b.name)
-			stop(errSoftMemory)
-			if !m.firm() {
-				return
-			}
-		}
-		if hard {
-			r.log.Warn("memory is nearly used up, jobs are interrupted")
-			abort()
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(next):
-		}
-	}
 }
 
 var errSoftMemory = errors.New("memory is at its soft limit")

@@ -43,6 +43,7 @@ func (w *worker) loop() {
 		w.resume(j)
 	}
 	for j := w.next(); j != nil; j = w.next() {
+		w.r.scarce.before()
 		w.do(j)
 	}
 	over = true

@@ -29,6 +29,9 @@ const startsVar = "SOAK_STARTS"
 const controlVar = "SOAK_JOBCTL"
 
 func TestMain(m *testing.M) {
+	if path := os.Getenv(farmVar); path != "" {
+		farm(path)
+	}
 	if os.Getenv(controlVar) != "" {
 		os.Exit(cli.Execute(cli.JobCtl(cli.App{})))
 	}
