@@ -55,6 +55,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits,
 			"ids":   ids,
+			"fetch": fetch,
 		},
 	})
 }
