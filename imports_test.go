@@ -39,7 +39,7 @@ func within(d string, folders ...string) bool {
 var (
 	backends = []string{"queuememory", "queuedb", "queueredis"}
 	neutral  = []string{"runner", "handler", "federated", "aggregator", "metrics", "otel", "monitor", "supervisor", "service", "control", "daemon", "snmp", "perdomain"} // these work with every backend
-	programs = []string{"config", "cli", "cmd", "examples", "bench", "soak", "queuetest"}
+	programs = []string{"config", "cli", "cmd", "deploy", "examples", "bench", "soak", "queuetest"}
 )
 
 // packages returns every package of this module and what they depend on.

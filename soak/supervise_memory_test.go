@@ -54,7 +54,7 @@ func TestLeakUnderRlimit(t *testing.T) {
 // The same with a number of bytes, and no limit at all.
 func TestLeakOverBytes(t *testing.T) {
 	duration(t)
-	newSite(t).supervised(nil, "--processes=2", "--procs=4", "--soft-memory=128M").leak()
+	newSite(t).supervised(nil, "--processes=1", "--procs=4", "--soft-memory=128M").leak()
 }
 
 // The same in a cgroup, which several processes share; where none can be made there is nothing to see.
