@@ -19,6 +19,11 @@
 // settling it leaves a job that runs again, so jobs must be idempotent;
 // [Policy.AtMostOnce] turns that round for a type.
 //
+// # Jobs that are not stored
+//
+// A group may run jobs at once where they are pushed instead: those of queues that are not to be stored, and
+// those that a store does not take. [Group.Push] has the rules.
+//
 // # Duplicates and roots
 //
 // A job pushed with [Spec.Dedupe] is dropped while an equal job waits. Jobs
