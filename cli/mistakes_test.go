@@ -9,7 +9,7 @@ import (
 func TestBadFlags(t *testing.T) {
 	s := newStock(t)
 	for _, test := range []struct{ command, want string }{
-		{"runjobs --maxjob 3", "unknown flag: --maxjob, the flags are --config, --domain, --grace, --help, --maxjobs, --maxtime, --memory-limit, --nothrottle, --procs, --result, --type, --version, --wait"},
+		{"runjobs --maxjob 3", "unknown flag: --maxjob, the flags are --config, --count-every, --domain, --grace, --group, --help, --http, --maxjobs, --maxtime, --memory-limit, --monitor, --nothrottle, --pid-file, --procs, --ready-age, --release-file, --result, --soft-memory, --statsd, --type, --version, --wait"},
 		{"runjobs --maxjobs", "flag needs an argument: --maxjobs"},
 		{"runjobs --maxjobs 0", `invalid argument "0" for "--maxjobs" flag: it must be a whole number, at least 1`},
 		{"runjobs --maxjobs=1e3", `invalid argument "1e3" for "--maxjobs" flag: it must be a whole number, at least 1`},

@@ -83,8 +83,9 @@ func SoftMemoryOf(bytes int64, share float64, processes int) (*SoftMemory, error
 	if m == nil {
 		return nil, errNoLimit
 	}
-	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(m.forGo(sample()))
+	s := sample()
+	if passed, _ := m.over(s); passed == nil && debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(m.forGo(s))
 	}
 	return m, nil
 }
