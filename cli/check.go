@@ -7,6 +7,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,6 +43,9 @@ type check struct {
 	noRunners    bool
 	asJSON       bool
 
+	count func(context.Context, config.Store) ([]jobqueue.Counts, error) // of a store
+
+	looked   bool // at all queues that have work
 	problems []problem
 	perf     []string
 	paused   int // queues that have work and are paused
@@ -59,8 +63,16 @@ func (k *check) add(level severity, format string, args ...any) {
 	k.problems = append(k.problems, problem{level.String(), fmt.Sprintf(format, args...), level})
 }
 
+// newCheck returns a check without flags.
+func newCheck() *check {
+	return &check{
+		maxAge: 10 * time.Minute, maxIdle: 10 * time.Minute, maxAbandoned: -1, maxGrowth: 100, minFree: 64 << 20,
+		count: func(ctx context.Context, st config.Store) ([]jobqueue.Counts, error) { return st.Backend.Counts(ctx) },
+	}
+}
+
 func (e *env) check() *cobra.Command {
-	k := &check{maxAge: 10 * time.Minute, maxIdle: 10 * time.Minute, maxAbandoned: -1, maxGrowth: 100, minFree: 64 << 20}
+	k := newCheck()
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Check the farm, for a monitoring system",
@@ -146,10 +158,12 @@ func (k *check) ready(ctx context.Context, s *session) error {
 	var old, uncovered, astray []string
 	var oldest time.Duration
 	unhandled := map[string]bool{}
+	k.looked = true
 	for _, st := range s.Stores {
 		for b, err := range st.Backend.Ready(ctx) {
 			if err != nil {
 				k.unasked(err)
+				k.looked = false
 				continue // That was the last of this store.
 			}
 			queues++
@@ -196,7 +210,7 @@ func (k *check) ready(ctx context.Context, s *session) error {
 	if err := k.idle(ctx, s, oldest); err != nil {
 		return err
 	}
-	k.measure("oldest", "s", oldest.Seconds(), "", fmt.Sprint(k.maxAge.Seconds()))
+	k.measure("oldest", "s", oldest.Seconds(), "", strconv.FormatFloat(k.maxAge.Seconds(), 'f', -1, 64))
 	k.measure("queues", "", float64(queues), "", "")
 	k.measure("paused", "", float64(k.paused), "", "")
 	if s.farm.Restricted() {
@@ -243,9 +257,12 @@ func (k *check) room(s *session) error {
 	})
 }
 
+// perfLabel makes of a name one of a measurement, which is in quotes and before an equals sign, behind the bar.
+var perfLabel = strings.NewReplacer("'", "%27", "=", "%3D", "|", "%7C")
+
 // measure adds to what is printed behind the bar.
 func (k *check) measure(name, unit string, value float64, warn, crit string) {
-	item := fmt.Sprintf("'%s'=%.0f%s", strings.ReplaceAll(jobqueue.EscapeName(name), "'", "%27"), value, unit)
+	item := fmt.Sprintf("'%s'=%.0f%s", perfLabel.Replace(jobqueue.EscapeName(name)), value, unit)
 	if warn != "" || crit != "" {
 		item += ";" + warn + ";" + crit
 	}
@@ -262,8 +279,8 @@ func example(names []string) string {
 	return fmt.Sprintf("%s and %d more", names[0], len(names)-1)
 }
 
-func (k *check) print(c *cobra.Command) error {
-	worst := fine
+// verdict returns the worst that was found, and what is to be said of it.
+func (k *check) verdict() (worst severity, line string) {
 	var texts []string
 	for _, level := range byWorst {
 		for _, p := range k.problems {
@@ -284,7 +301,11 @@ func (k *check) print(c *cobra.Command) error {
 	if k.closed > 0 {
 		texts = append(texts, fmt.Sprintf("%d not enabled", k.closed))
 	}
-	line := strings.Join(texts, "; ")
+	return worst, strings.Join(texts, "; ")
+}
+
+func (k *check) print(c *cobra.Command) error {
+	worst, line := k.verdict()
 	var err error
 	if k.asJSON {
 		err = printJSON(c.OutOrStdout(), struct {

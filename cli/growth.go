@@ -21,7 +21,7 @@ const (
 func (k *check) abandoned(ctx context.Context, s *session) error {
 	n := 0
 	for _, st := range s.Stores {
-		counts, err := st.Backend.Counts(ctx)
+		counts, err := k.count(ctx, st)
 		if _, ok := errors.AsType[*jobqueue.PartError](err); ok {
 			return nil // Which part is missing is told, and the number would be too low.
 		}
