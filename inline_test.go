@@ -30,11 +30,20 @@ type step struct {
 func (s *step) Type() string                  { return s.typ }
 func (s *step) Run(ctx context.Context) error { return s.run(ctx, s.N) }
 
-// A brokenStore refuses pushes while err is set, after it has stored them if it is also deaf.
+// A brokenStore refuses pushes while err is set, after it has stored them if it is also deaf. If it is mute it does not
+// say what is paused.
 type brokenStore struct {
 	*queuememory.Backend
 	err  error
 	deaf bool
+	mute bool
+}
+
+func (b *brokenStore) Values(ctx context.Context, prefix string) ([]jobqueue.Value, error) {
+	if b.mute {
+		return nil, jobqueue.ErrUnavailable
+	}
+	return b.Backend.Values(ctx, prefix)
 }
 
 func (b *brokenStore) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Record) (jobqueue.Pushed, error) {
@@ -240,6 +249,22 @@ func TestSynchronousPush(t *testing.T) {
 	}
 }
 
+// A job that pushes synchronously is obeyed by the jobs of its jobs.
+func TestSynchronousWithinInline(t *testing.T) {
+	o := newOffice(t, func(r *jobqueue.Routes) { r.Async = func(n jobqueue.Name) bool { return n.Type != "first" } })
+	o.add("first", jobqueue.Policy{}, func(ctx context.Context, n int) error {
+		_, err := o.Push(jobqueue.WithSynchronous(ctx), job("second", n+1))
+		return err
+	})
+	o.add("second", jobqueue.Policy{}, func(ctx context.Context, n int) error {
+		_, err := o.Push(ctx, job("mail", n+1))
+		return err
+	})
+	mustPush(t, o.Group, job("first", 1))
+	o.want("ran", o.ran, []string{"t1/first 1", "t1/second 2", "t1/mail 3"})
+	o.want("stored", o.stored(), nil)
+}
+
 // Jobs that push jobs run one after the other, never within each other, however long the chain.
 func TestInlineJobsDoNotNest(t *testing.T) {
 	const most = 100_000
@@ -428,6 +453,23 @@ func TestInlinePaused(t *testing.T) {
 	o.want("stored", o.stored(), []string{"t1/mail 1"})
 	mustPush(t, o.On("t2"), job("mail", 2))
 	o.want("ran", o.ran, []string{"t2/mail 2"})
+}
+
+// While nobody says what is paused, what was known last counts.
+func TestInlinePausedWhenNobodyKnows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t, inlineOnly)
+		o.add("other", jobqueue.Policy{}, nil)
+		if err := o.Pause(t.Context(), jobqueue.Pause{Type: "mail"}); err != nil {
+			t.Fatal(err)
+		}
+		mustPush(t, o.Group, job("mail", 1))
+		o.store.mute = true
+		time.Sleep(time.Hour)
+		mustPush(t, o.Group, job("mail", 2), job("other", 3))
+		o.want("ran", o.ran, []string{"t1/other 3"})
+		o.want("stored", o.stored(), []string{"t1/mail 2"})
+	})
 }
 
 // A group needs no backend if it runs all jobs itself; then nothing can wait.

@@ -82,6 +82,28 @@ func TestAsync(t *testing.T) {
 	}
 }
 
+// Where a type is not enabled its jobs wait, whether they are pushed to run at once, or never run so.
+func TestNotEnabledWaits(t *testing.T) {
+	f := load(t, memory+"types: {mail: {async: '', domains: [t1]}}")
+	var ran []string
+	for _, never := range []bool{false, true} {
+		reg := &jobqueue.Registry{}
+		reg.Add(func() jobqueue.Job { return &told{"mail", &ran} }, jobqueue.Policy{NeverInline: never})
+		q, err := f.Open(t.Context(), reg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := t.Context()
+		if !never {
+			ctx = jobqueue.WithSynchronous(ctx)
+		}
+		if pushed, err := q.Push(ctx, jobqueue.Spec{Type: "mail", Domain: "t2"}); err != nil || pushed.Stored() != 1 || len(ran) > 0 {
+			t.Errorf("never inline: %v; pushed %+v, %v, ran %q", never, pushed, err, ran)
+		}
+		q.Close()
+	}
+}
+
 // A store that is full does not keep jobs from being done, if the file says so, with the program's middleware.
 func TestFallback(t *testing.T) {
 	for file, falls := range map[string]bool{
