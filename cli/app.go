@@ -34,9 +34,9 @@ type App struct {
 
 // An env is what the commands of one command line share.
 type env struct {
-	app    App
-	config string // the farm file; "" for none
-	exports
+	app     App
+	config  string  // the farm file; "" for none
+	exports exports // of runjobs
 }
 
 // Main runs the command line of a program: the subcommands are runjobs, nextjobdb and
@@ -62,7 +62,7 @@ func JobCtl(app App) *cobra.Command {
 func (e *env) jobctl() []*cobra.Command {
 	return []*cobra.Command{
 		e.push(), e.show(), e.list(), e.delete(), e.requeue(), e.runOne(), e.pause(nil), e.resume(nil), e.ctl(), e.runners(), e.why(),
-		e.check(), e.snmpPass(), e.copy(), e.configure(), e.migrate(), e.simulate(),
+		e.check(), e.snmpPass(), e.top(), e.copy(), e.configure(), e.migrate(), e.simulate(),
 	}
 }
 

@@ -32,7 +32,7 @@ func (e *env) follow(ctx context.Context, f *runFlags, first *session, r *report
 			s.Close()
 			return nil, err
 		}
-		e.watch(s, o)
+		e.exports.watch(s, o)
 		newest.Store(s)
 		begun = true
 		return &daemon.Generation{Group: s.Group, Registry: s.reg, Options: *o, Knows: s.farm.Has, Close: s.Close}, nil

@@ -87,7 +87,7 @@ func (f *runFlags) run(ctx context.Context, e *env, c *cobra.Command, s *session
 	if f.o.Wait {
 		res, order = e.follow(ctx, f, s, r, hangups)
 	} else {
-		e.watch(s, o)
+		e.exports.watch(s, o)
 		// The error is in the result too.
 		res, _ = runner.Run(ctx, s.Group, s.reg, o)
 	}

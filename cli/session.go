@@ -44,7 +44,7 @@ func (e *env) openBeside(ctx context.Context, others *session, create bool) (*se
 	if s.farm, err = e.farm(create); err != nil {
 		return nil, err
 	}
-	s.farm.Logger, s.farm.Existing, s.farm.Trace = s.log, !create, e.trace(e.app.Trace)
+	s.farm.Logger, s.farm.Existing, s.farm.Trace = s.log, !create, e.exports.trace(e.app.Trace)
 	s.farm.Inline = e.inline(s.log)
 	if s.Queues, err = s.farm.OpenBeside(ctx, s.reg, others.Queues); err != nil {
 		return nil, openStatus(err)
