@@ -137,6 +137,21 @@ func TestAnswers(t *testing.T) {
 	})
 }
 
+// What was given just before a process ends has an answer of it.
+func TestLastCommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := queuememory.New()
+		a := listen(t, c, "a")
+		time.Sleep(10 * time.Second)
+		id := send(t, c, control.Command{Verb: "stop"})
+		a.stop()
+		got, err := control.Answers(t.Context(), c, id)
+		if err != nil || len(got) != 1 || len(a.said()) != 1 {
+			t.Errorf("%v, %v, and %v was obeyed, want one answer", got, err, a.said())
+		}
+	})
+}
+
 // away is a Control that cannot be reached for a while.
 type away struct {
 	jobqueue.Control

@@ -34,8 +34,8 @@ type Listener struct {
 	failing bool
 }
 
-// Run looks for commands about once a second until ctx ends; then it gives the answers that it still
-// has. It calls listening, if that is not nil, when it has reached the store for the first time: commands
+// Run looks for commands about once a second until ctx ends; then it obeys
+// what was given until then, and gives the answers that it still has. It calls listening, if that is not nil, when it has reached the store for the first time: commands
 // that were given before are not obeyed. While the store is away nothing is heard; what was
 // given meanwhile is obeyed after, within [Lifetime].
 func (l *Listener) Run(ctx context.Context, listening func()) {
@@ -54,7 +54,12 @@ func (l *Listener) Run(ctx context.Context, listening func()) {
 		case <-time.After(listenTime - rand.N(listenTime/5)):
 		}
 	}
-	l.answer(context.WithoutCancel(ctx))
+	last := context.WithoutCancel(ctx)
+	if l.heard != nil && !l.failing {
+		// Who gave a command just before the end waits for an answer, too.
+		l.look(last)
+	}
+	l.answer(last)
 }
 
 // look obeys what is new.
