@@ -146,6 +146,7 @@ func (d *daemon) run() *runner.Result {
 			}
 			if d.empty() {
 				d.hush()
+				d.shut(d.newest)
 				last.Counts, last.Elapsed = d.total, time.Since(d.begun)
 				return last
 			}
@@ -212,16 +213,22 @@ func (d *daemon) finish() {
 func (d *daemon) bury(g *generation) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := g.close(); err != nil {
-		d.Logger.Warn("closing what the configuration opened", "error", err)
-	}
 	d.total = sum(d.total, g.result.Counts)
 	if g == d.newest {
+		// Commands are read from its store for as long as the process lives.
 		g.over = true
 		return true
 	}
+	d.shut(g)
 	d.older = slices.DeleteFunc(d.older, func(o *generation) bool { return o == g })
 	return false
+}
+
+// shut closes what a generation has opened.
+func (d *daemon) shut(g *generation) {
+	if err := g.close(); err != nil {
+		d.Logger.Warn("closing what the configuration opened", "error", err)
+	}
 }
 
 // empty reports whether every generation has ended.
