@@ -138,7 +138,11 @@ func ownPush(ctx context.Context, t sample.Task) (sample.Sample, error) {
 		return sample.Sample{}, err
 	}
 	defer o.close()
-	return sample.Timed(t.Jobs, func() error { return o.fill(ctx, t) })
+	return split(t, func(jobs int) error {
+		t := t
+		t.Jobs = jobs
+		return o.fill(ctx, t)
+	})
 }
 
 // pushers is how many goroutines push single jobs.

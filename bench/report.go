@@ -61,7 +61,7 @@ func (t target) wanted() string {
 func (r *report) beaten() (lines []string) {
 	for _, l := range r.Lines {
 		ours := r.of(l.Row, own)
-		if l.System == own || strings.HasPrefix(l.System, "bare") || math.IsNaN(ours) {
+		if strings.HasPrefix(l.System, own) || strings.HasPrefix(l.System, "bare") || math.IsNaN(ours) {
 			continue
 		}
 		if l.Unit == "jobs/s" && l.Median > ours || l.Unit != "jobs/s" && l.Median < ours {

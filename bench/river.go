@@ -92,9 +92,9 @@ func riverPush(ctx context.Context, t sample.Task) (sample.Sample, error) {
 	if err != nil {
 		return sample.Sample{}, err
 	}
-	return sample.Timed(t.Jobs, func() error {
+	return split(t, func(jobs int) error {
 		params := make([]river.InsertManyParams, batchSize)
-		for left := t.Jobs; left > 0; left -= batchSize {
+		for left := jobs; left > 0; left -= batchSize {
 			n := min(left, batchSize)
 			for i := range n {
 				params[i] = river.InsertManyParams{Args: riverArgs{sample.NewJob(t.Size)}}

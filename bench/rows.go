@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"time"
 
@@ -71,7 +72,18 @@ type entrant struct {
 	label string
 	task  sample.Task
 	jobs  int // instead of those of the row
+
+	pushOnly bool
 }
+
+// twice is an entrant of whom two goroutines push, each a batch at a time: while the server works on one, the next is made.
+func twice(e entrant) entrant {
+	e.label += two
+	e.task.Conns, e.pushOnly = 2, true
+	return e
+}
+
+const two = ", two at a time"
 
 // A cycle is what pushing and draining has shown, by the label of who did it.
 type cycle struct {
@@ -126,6 +138,9 @@ func (b *bench) cycle(ctx context.Context, c *cycle, store string, jobs, size in
 			return err
 		}
 	}
+	if e.pushOnly {
+		return nil
+	}
 	if between != nil {
 		after, err := between(at)
 		if err != nil {
@@ -175,6 +190,15 @@ func bareOnes() []entrant {
 		{label: bareOne, task: sample.Task{System: "bare", Conns: 1}},
 		{label: bareTwo, task: sample.Task{System: "bare", Conns: 2}},
 	}
+}
+
+// best is what a system reached in a row of pushes, from one goroutine or from two.
+func (r *report) best(row, system string) float64 {
+	one, both := r.of(row, system), r.of(row, system+two)
+	if math.IsNaN(both) {
+		return one
+	}
+	return max(one, both)
 }
 
 // ceiling is what the better of the bare loops reached in a row.

@@ -22,7 +22,7 @@ type Task struct {
 	Tuned   bool // the settings under which the system is fastest, by its own words
 	Relaxed bool // SQLite: synchronous=NORMAL
 	Queues  int  // how many, of which most are empty
-	Conns   int  // of a bare loop
+	Conns   int  // how many push batches at once, or claim them in a bare loop; 0 is one
 
 	Rest, Spread time.Duration // latency: so long after a job has begun the next is pushed, and up to so much more, at random
 	Window       time.Duration // idle: over how long requests are counted
