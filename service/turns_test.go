@@ -70,6 +70,13 @@ func newFarm(t *testing.T, slow time.Duration) *farm {
 	return f
 }
 
+// last returns when the service began last, and why it ended before.
+func (f *farm) last() (moved time.Time, cause error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.moved, f.cause
+}
+
 // runs returns which process runs the service, -1 for none.
 func (f *farm) runs() int {
 	f.mu.Lock()
@@ -101,8 +108,8 @@ func TestServiceRunsInOneProcess(t *testing.T) {
 		at := time.Now()
 		f.host[first].stopped()
 		time.Sleep(10 * time.Second)
-		if f.runs() != 1-first || f.moved.Sub(at) > 26*time.Second {
-			t.Errorf("after the end of process %d it runs in %d, %v later", first, f.runs(), f.moved.Sub(at))
+		if moved, _ := f.last(); f.runs() != 1-first || moved.Sub(at) > 26*time.Second {
+			t.Errorf("after the end of process %d it runs in %d, %v later", first, f.runs(), moved.Sub(at))
 		}
 		if each := f.host[1-first].state("each domain", "b"); each.Status != service.Running {
 			t.Errorf("that for each domain is %+v", each)
@@ -122,21 +129,21 @@ func TestServiceMovesWhenAProcessIsCutOff(t *testing.T) {
 			at := time.Now()
 			time.Sleep(30 * time.Second)
 			synctest.Wait()
-			if f.runs() != 1-first || f.moved.Sub(at) > 20*time.Second || !errors.Is(f.cause, service.ErrElsewhere) {
-				t.Errorf("cut off from process %d it runs in %d, %v later; it ended because of %v", first, f.runs(), f.moved.Sub(at), f.cause)
+			if moved, cause := f.last(); f.runs() != 1-first || moved.Sub(at) > 20*time.Second || !errors.Is(cause, service.ErrElsewhere) {
+				t.Errorf("cut off from process %d it runs in %d, %v later; it ended because of %v", first, f.runs(), moved.Sub(at), cause)
 			}
 			f.line[first].cut.Store(false)
 			first = 1 - first
 		}
 		// A store that is away for a moment changes nothing.
-		moved := f.moved
+		moved, _ := f.last()
 		f.line[0].cut.Store(true)
 		f.line[1].cut.Store(true)
 		time.Sleep(7 * time.Second)
 		f.line[0].cut.Store(false)
 		f.line[1].cut.Store(false)
 		time.Sleep(time.Minute)
-		if !f.moved.Equal(moved) {
+		if now, _ := f.last(); !now.Equal(moved) {
 			t.Error("the service moved")
 		}
 		f.host[0].stopped()
