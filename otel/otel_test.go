@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,13 +39,16 @@ func (p *parent) Run(ctx context.Context) error {
 	return err
 }
 
-type child struct{ seen *trace.SpanContext }
+type child struct {
+	seen *atomic.Pointer[trace.SpanContext]
+}
 
 func (*child) Type() string { return "child" }
 
 func (c *child) Run(ctx context.Context) error {
 	if c.seen != nil {
-		*c.seen = trace.SpanContextFromContext(ctx)
+		in := trace.SpanContextFromContext(ctx)
+		c.seen.Store(&in)
 	}
 	return nil
 }
@@ -57,7 +61,7 @@ type bench struct {
 	g     *jobqueue.Group
 	reg   *jobqueue.Registry
 	o     *runner.Options
-	seen  trace.SpanContext
+	seen  atomic.Pointer[trace.SpanContext]
 }
 
 func newBench(b jobqueue.Backend, o otel.Options) *bench {
@@ -98,7 +102,7 @@ func (n *bench) one(t *testing.T, name string) sdk.ReadOnlySpan {
 func attr(s sdk.ReadOnlySpan, key string) string {
 	for _, a := range s.Attributes() {
 		if string(a.Key) == key {
-			return a.Value.Emit()
+			return a.Value.String()
 		}
 	}
 	return ""
@@ -135,7 +139,7 @@ func TestRunsAreLinkedToTheirPush(t *testing.T) {
 	if sendChild.Parent().SpanID() != process.SpanContext().SpanID() {
 		t.Error("the child was not pushed within the run of its parent")
 	}
-	if n.seen.SpanID() != processChild.SpanContext().SpanID() {
+	if n.seen.Load().SpanID() != processChild.SpanContext().SpanID() {
 		t.Error("the job does not run within its span")
 	}
 }

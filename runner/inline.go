@@ -76,14 +76,14 @@ func (in *inliner) run(ctx context.Context, c *jobqueue.Claim, job jobqueue.Job,
 	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(own), ErrTimeout) {
 		err = fmt.Errorf("%w: %v: %v", ErrTimeout, limit, err)
 	}
-	in.ended(ctx, c, err, max(time.Since(begin), 1))
+	in.ended(ctx, c, err, begin, max(time.Since(begin), 1))
 	return err
 }
 
 // ended tells the caller and the log of a job that has ended.
-func (in *inliner) ended(ctx context.Context, c *jobqueue.Claim, err error, took time.Duration) {
+func (in *inliner) ended(ctx context.Context, c *jobqueue.Claim, err error, began time.Time, took time.Duration) {
 	if in.o.OnEnd != nil {
-		e := Ended{Claim: c, Err: err, Action: jobqueue.ActionDone, Took: took}
+		e := Ended{Claim: c, Err: err, Action: jobqueue.ActionDone, Began: began, Took: took}
 		if err != nil {
 			e.Action = jobqueue.ActionAbandon
 		}
