@@ -2,8 +2,11 @@ package metrics
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
+
+	"github.com/wikifarm/jobqueue"
 )
 
 // patience is how long one look may take.
@@ -23,10 +26,11 @@ type cache[T any] struct {
 
 // seen is what was read last.
 type seen[T any] struct {
-	value T
-	err   error     // of the last read
-	at    time.Time // when it was read without an error; zero if never
-	ever  bool      // it was read at all
+	value   T
+	err     error     // of the last read
+	missing error     // why the value lacks a part of the store
+	at      time.Time // when it was read without an error; zero if never
+	ever    bool      // it was read at all
 }
 
 // refresh begins to read if it is time to. What it returns is closed when no read is under way.
@@ -58,6 +62,10 @@ func (c *cache[T]) fly(landed chan struct{}) {
 	defer close(landed)
 	now := time.Now()
 	pause := c.every
+	part, partly := errors.AsType[*jobqueue.PartError](err)
+	if c.seen.missing = nil; partly {
+		c.seen.missing, err = part, nil
+	}
 	if err == nil {
 		pause = max(pause, 10*now.Sub(c.began))
 		c.seen.value, c.seen.at = value, now

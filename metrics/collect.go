@@ -17,6 +17,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // What is read from the stores, and so is the same in every process.
 var (
 	storeUp       = desc("store_up", "Whether the last look at the store went well.", "store")
+	storePartial  = desc("store_incomplete", "Whether the last look at the store lacked a part of it, such as a partition that is away.", "store")
 	storeSeen     = desc("store_seen_seconds", "How long ago the store was looked at successfully: how old what follows is.", "store")
 	oldestReady   = desc("oldest_ready_seconds", "How long the oldest ready job of a type has waited, in queues that are not paused; 0 without one.", "store", "type")
 	readyQueues   = desc("ready_queues", "In how many domains a type has ready jobs, those left out where it is paused.", "store", "type")
@@ -35,7 +36,7 @@ var (
 )
 
 var descs = []*prometheus.Desc{
-	waitSeconds, runSeconds, storeUp, storeSeen, oldestReady, readyQueues, uncovered, pausedQueues, domainOldest, domainReady, storedJobs,
+	waitSeconds, runSeconds, storeUp, storePartial, storeSeen, oldestReady, readyQueues, uncovered, pausedQueues, domainOldest, domainReady, storedJobs,
 	controlUp, liveRunners, workers, workersBusy, restingTypes, pauses, sinceProgress,
 }
 
@@ -114,6 +115,7 @@ func (m *Metrics) collectStore(ch chan<- prometheus.Metric, s *sight, st *watche
 	seen := st.queues.last()
 	gauge(ch, storeUp, truth(seen.ever && seen.err == nil), st.Name)
 	if !seen.at.IsZero() {
+		gauge(ch, storePartial, truth(seen.missing != nil), st.Name)
 		gauge(ch, storeSeen, time.Since(seen.at).Seconds(), st.Name)
 		gauge(ch, pausedQueues, float64(seen.value.paused), st.Name)
 		control := !s.farm.last().value.unknown

@@ -179,7 +179,7 @@ func (s *summary) add(age time.Duration) {
 
 func (m *Metrics) count(ctx context.Context, b jobqueue.Backend) (map[*kind]*jobqueue.Counts, error) {
 	all, err := b.Counts(ctx)
-	if err != nil {
+	if _, part := errors.AsType[*jobqueue.PartError](err); err != nil && !part {
 		return nil, err
 	}
 	sums := map[*kind]*jobqueue.Counts{}
@@ -193,7 +193,7 @@ func (m *Metrics) count(ctx context.Context, b jobqueue.Backend) (map[*kind]*job
 		sums[k].Claimed += c.Claimed
 		sums[k].Abandoned += c.Abandoned
 	}
-	return sums, nil
+	return sums, err
 }
 
 // Ready returns nil if every store of the group that is watched can be reached and has no ready job that

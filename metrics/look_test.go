@@ -24,6 +24,7 @@ type moody struct {
 	*queuememory.Backend
 	looks atomic.Int64
 	away  atomic.Bool
+	torn  atomic.Bool   // Ready lacks a part
 	deaf  chan struct{} // not nil: Ready waits for it, whatever its context says
 }
 
@@ -34,6 +35,16 @@ func (b *moody) Ready(ctx context.Context, names ...jobqueue.Name) iter.Seq2[job
 	}
 	if b.away.Load() {
 		return func(yield func(jobqueue.Backlog, error) bool) { yield(jobqueue.Backlog{}, jobqueue.ErrUnavailable) }
+	}
+	if b.torn.Load() {
+		return func(yield func(jobqueue.Backlog, error) bool) {
+			for q, err := range b.Backend.Ready(ctx, names...) {
+				if !yield(q, err) {
+					return
+				}
+			}
+			yield(jobqueue.Backlog{}, &jobqueue.PartError{})
+		}
 	}
 	return b.Backend.Ready(ctx, names...)
 }
@@ -126,6 +137,31 @@ func TestLooksAreFewAndOutlastAnOutage(t *testing.T) {
 		}
 		store.away.Store(false)
 		time.Sleep(20 * time.Second)
+		if err := m.Ready(t.Context(), 0); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A store of which a part is away is shown without it, says so, and is ready.
+func TestAStoreWithAPartAwayIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := metrics.New(metrics.Options{})
+		store := &moody{Backend: queuememory.New()}
+		g := jobqueue.NewGroup("wiki", jobqueue.Routes{Default: store, Trace: m.Trace()})
+		m.Watch(g)
+		g.Push(t.Context(), jobqueue.Spec{Type: "a"})
+		names := []string{"jobqueue_store_up", "jobqueue_store_incomplete", "jobqueue_ready_queues"}
+		if got := values(t, m, names...); got["jobqueue_store_incomplete 0"] != 0 || got["jobqueue_ready_queues 0 a"] != 1 {
+			t.Errorf("whole: %v", got)
+		}
+		store.torn.Store(true)
+		g.Push(t.Context(), jobqueue.Spec{Type: "a", Domain: "two"})
+		time.Sleep(time.Minute)
+		got := values(t, m, names...)
+		if got["jobqueue_store_up 0"] != 1 || got["jobqueue_store_incomplete 0"] != 1 || got["jobqueue_ready_queues 0 a"] != 2 {
+			t.Errorf("in part: %v", got)
+		}
 		if err := m.Ready(t.Context(), 0); err != nil {
 			t.Error(err)
 		}
