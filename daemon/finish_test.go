@@ -46,13 +46,20 @@ func TestPart(t *testing.T) {
 			f.push(string(rune('a'+i)), time.Minute)
 		}
 		time.Sleep(time.Second)
-		if f.most != 2 {
-			f.t.Errorf("%d jobs at once, want a fourth of 8", f.most)
+		if n := f.peak(); n != 2 {
+			f.t.Errorf("%d jobs at once, want a fourth of 8", n)
 		}
 		f.command(daemon.VerbWorkers, "", "16")
 		time.Sleep(time.Hour)
-		if f.most != 4 {
-			f.t.Errorf("%d jobs at once, want a fourth of 16", f.most)
+		if n := f.peak(); n != 4 {
+			f.t.Errorf("%d jobs at once, want a fourth of 16", n)
 		}
 	})
+}
+
+// peak returns how many jobs ran at once at most.
+func (f *farm) peak() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.most
 }

@@ -5,6 +5,7 @@ package soak_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -47,7 +48,11 @@ func (b *band) leak() {
 // A handler that leaks is recycled before a limit of the process ends it, and nothing is lost.
 func TestLeakUnderRlimit(t *testing.T) {
 	duration(t)
-	limit := []string{"/bin/sh", "-c", fmt.Sprintf(`ulimit -d %d; exec "$@"`, leakLimit>>10), "sh"}
+	leaky := filepath.Join(t.TempDir(), "leaky")
+	if out, err := exec.Command("go", "build", "-o", leaky, "./testdata/leaky").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	limit := []string{"/bin/sh", "-c", fmt.Sprintf(`ulimit -d %d; shift; exec "$0" "$@"`, leakLimit>>10), leaky}
 	newSite(t).supervised(limit, "--processes=1", "--procs=4", "--soft-memory=90%").leak()
 }
 
