@@ -138,9 +138,8 @@ func (g *Group) fallBack(ctx context.Context, records []Record, pushed Pushed, j
 		if err == nil || r.delayed() || ctx.Err() != nil || !g.Fallback(r.Type) {
 			continue
 		}
-		p := g.Policy(r.Type)
-		if p.NeverInline || p.AtMostOnce && errors.Is(err, ErrUnavailable) {
-			continue // Of the latter it is not known whether they are in.
+		if p := g.Policy(r.Type); p.NeverInline || p.AtMostOnce {
+			continue // Of the latter some may be in, be it in a part of the backend.
 		}
 		if held := g.pauses.known.Load(); held != nil && held.covers(r.Name) {
 			continue

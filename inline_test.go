@@ -180,11 +180,12 @@ func TestFallbackOfAtMostOnce(t *testing.T) {
 	}
 	o.want("ran", o.ran, nil)
 	o.want("stored", o.stored(), []string{"t1/once 1"})
-	o.store.err, o.store.deaf = errors.New("disk full"), false
-	if pushed, err := o.Push(t.Context(), job("once", 2)); err != nil || pushed.Ran() != 1 {
+	// A part of a backend may have it, whatever the error.
+	o.store.err = jobqueue.ErrReadOnly
+	if pushed, err := o.Push(t.Context(), job("once", 2)); !errors.Is(err, jobqueue.ErrReadOnly) || pushed.Ran() != 0 {
 		t.Errorf("pushed %+v, %v", pushed, err)
 	}
-	o.want("ran", o.ran, []string{"t1/once 2"})
+	o.want("ran", o.ran, nil)
 }
 
 // What does not fall back: what is delayed, paused, or never to run inline, and what nobody waits for any more.

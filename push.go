@@ -29,8 +29,8 @@ import (
 //   - A job that cannot run here, as its type is unknown or its parameters do not fit, is refused before anything is stored.
 //   - Of equal jobs that run inline in one push, the later ones are duplicates. What is stored is not compared with.
 //   - Roots are left alone: the job runs, and no mark moves. A root without a time has that of the push.
-//   - If it is not known whether a job is stored, an [ErrUnavailable], the fallback may run it a second time; so there is none for
-//     [Policy.AtMostOnce]. There is none for a delayed or paused job, and none once ctx has ended.
+//   - A job that could not be stored may be in all the same, if it is an [ErrUnavailable] or the backend is made of several. Then the
+//     fallback runs it a second time; so there is none for [Policy.AtMostOnce], nor for a delayed or paused job, nor once ctx has ended.
 //   - ctx is that of the job, with [Policy.Timeout]. A job that has not begun when ctx ends fails. Rates, caps and groups do not hold.
 //   - What the job pushes inline runs behind it, before this Push returns, with the context of this Push: jobs do not nest,
 //     however long their chain is. An error of such a job is one of this Push alone.
