@@ -46,7 +46,7 @@ func (a *agent) look() *snmp.Table {
 	known := a.farm.last()
 	v := &view{status: unknown, text: "the stores are being opened", paused: -1}
 	if w := known.value; w != nil {
-		within(a.ctx, agentWait-time.Since(begun), w.look(a.ctx)...)
+		within(a.ctx, agentWait-time.Since(begun), w.look()...)
 		v = w.view()
 	}
 	if known.err != nil {
@@ -73,7 +73,7 @@ func (a *agent) open(ctx context.Context) (*watched, error) {
 	if was != nil {
 		was.s.Close()
 	}
-	return watch(s, file), nil
+	return watch(a.ctx, s, file), nil
 }
 
 // fileStamp returns what changes when the farm file does.
@@ -94,6 +94,7 @@ func (a *agent) close() error {
 
 // A watched is an open farm, and what is known of it.
 type watched struct {
+	ctx    context.Context // of what is read for more than one request
 	s      *session
 	file   string // when it was read
 	crew   latest[crew]
@@ -106,8 +107,8 @@ type watchedStore struct {
 	counts latest[[]jobqueue.Counts]
 }
 
-func watch(s *session, file string) *watched {
-	w := &watched{s: s, file: file}
+func watch(ctx context.Context, s *session, file string) *watched {
+	w := &watched{ctx: ctx, s: s, file: file}
 	w.crew = latest[crew]{read: s.crew, every: agentEvery, patience: agentPatience}
 	// The check waits for the counts.
 	w.check = latest[*check]{read: w.judge, every: agentEvery, patience: 2 * agentPatience}
@@ -121,12 +122,12 @@ func watch(s *session, file string) *watched {
 	return w
 }
 
-func (w *watched) look(ctx context.Context) []<-chan struct{} {
+func (w *watched) look() []<-chan struct{} {
 	var all []<-chan struct{}
 	for _, st := range w.stores {
-		all = append(all, st.counts.look(ctx))
+		all = append(all, st.counts.look(w.ctx))
 	}
-	return append(all, w.crew.look(ctx), w.check.look(ctx))
+	return append(all, w.crew.look(w.ctx), w.check.look(w.ctx))
 }
 
 // judge does what jobctl check does without flags, with the counts that were read anyway.
@@ -138,7 +139,7 @@ func (w *watched) judge(ctx context.Context) (*check, error) {
 				continue
 			}
 			select {
-			case <-ws.counts.look(ctx):
+			case <-ws.counts.look(w.ctx):
 			case <-ctx.Done():
 			}
 			known := ws.counts.last()
