@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		},
 		"leave":  leave,
 		"wiki":   func() { cli.Main(cli.App{Register: register, Options: noted}) },
-		"keeper": func() { cli.Main(cli.App{Register: register, Services: services}) },
+		"keeper": func() { cli.Main(cli.App{Register: registerVideo, Services: services}) },
 		"broken": func() {
 			cli.Main(cli.App{Register: func(*jobqueue.Registry, *jobqueue.Group) error { return errors.New("no licence") }})
 		},

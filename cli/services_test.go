@@ -24,3 +24,15 @@ func services(set *service.Set, group func() *jobqueue.Group) {
 		return err
 	}})
 }
+
+// A video takes an hour, and so never runs where it is pushed.
+type video struct{}
+
+func (*video) Type() string              { return "video" }
+func (*video) Run(context.Context) error { return nil }
+
+// registerVideo adds the job types of the program keeper.
+func registerVideo(reg *jobqueue.Registry, g *jobqueue.Group) error {
+	reg.Add(func() jobqueue.Job { return &video{} }, jobqueue.Policy{NeverInline: true})
+	return register(reg, g)
+}
