@@ -11,9 +11,11 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -315,8 +317,49 @@ func closedPort(t *testing.T) string {
 	return l.LocalAddr().String()
 }
 
-// Jobs never wait for a listener. Each of them has five messages: if one had to be taken, or a time-out of it to
-// pass, before the next job, these would take hours.
+// While one message is under way, without end, jobs go on, and what there is no room for is dropped.
+func TestJobsNeverWaitForAListener(t *testing.T) {
+	release := make(chan struct{})
+	var sent atomic.Int64
+	s := monitor.SinkOf(func(context.Context, []byte) error {
+		<-release
+		sent.Add(1)
+		return nil
+	})
+	reg := &jobqueue.Registry{}
+	reg.Add(func() jobqueue.Job { return &job{} }, jobqueue.Policy{})
+	g := jobqueue.NewGroup("wiki", jobqueue.Routes{Default: queuememory.New(), Trace: s.Trace()})
+	o := &runner.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	s.Runner(o)
+	const jobs = 5000
+	ended := make(chan *runner.Result, 1)
+	go func() {
+		if _, err := g.Push(t.Context(), slices.Repeat([]jobqueue.Spec{{Job: &job{}}}, jobs)...); err != nil {
+			t.Error(err)
+		}
+		res, _ := runner.Run(t.Context(), g, reg, o)
+		ended <- res
+	}()
+	select {
+	case res := <-ended:
+		if res.Counts.Done != jobs {
+			t.Errorf("%v", res)
+		}
+	case <-time.After(time.Minute):
+		t.Error("jobs wait for the listener")
+	}
+	// One event for its push, three for its run, and one for each worker that there is.
+	if n, least := s.Dropped(), int64(4*jobs-monitor.MaxQueued-1); n < least || n > least+100 {
+		t.Errorf("%d dropped, want %d and a few", n, least)
+	}
+	close(release)
+	s.Close()
+	if n := sent.Load(); n < monitor.MaxQueued {
+		t.Errorf("%d sent of the %d that there was room for", n, monitor.MaxQueued)
+	}
+}
+
+// Jobs run however the listener is away, and what could not be sent is counted.
 func TestADeadListenerSlowsNothing(t *testing.T) {
 	unread, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
