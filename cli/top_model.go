@@ -44,14 +44,28 @@ func (m *top) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
 	case tea.KeyMsg:
-		if m.typing && msg.String() != "ctrl+c" {
-			m.typed(msg)
-		} else if m.key(msg.String()) {
-			return m, tea.Quit
+		for _, k := range oneByOne(msg) {
+			if m.typing && k.Type != tea.KeyCtrlC {
+				m.typed(k)
+			} else if m.key(k.String()) {
+				return m, tea.Quit
+			}
+			m.arrange()
 		}
 	}
 	m.arrange()
 	return m, nil
+}
+
+// oneByOne returns keys one by one: those that are pressed fast arrive as one.
+func oneByOne(k tea.KeyMsg) (all []tea.KeyMsg) {
+	if k.Type != tea.KeyRunes {
+		return []tea.KeyMsg{k}
+	}
+	for _, r := range k.Runes {
+		all = append(all, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}})
+	}
+	return all
 }
 
 // mostFilter is how long a filter may be.
