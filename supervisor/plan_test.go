@@ -1,0 +1,54 @@
+//go:build unix
+
+package supervisor_test
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/wikifarm/jobqueue/supervisor"
+)
+
+// A new plan stops what is not in it, starts what is new, and leaves the rest alone.
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	reload, replan := make(chan os.Signal), make(chan struct{})
+	children, err := []supervisor.Child{child("a", "work "+s.pipe), child("b", "work "+s.pipe)}, error(nil)
+	s.start(supervisor.Options{Reload: reload, Replan: replan, Plan: func() ([]supervisor.Child, error) { return children, err }})
+	first := s.count("began", 2)
+	s.until("work", func() bool { return s.state.Begun })
+	children = []supervisor.Child{children[0], child("c", "work "+s.pipe)}
+	replan <- struct{}{}
+	third := s.count("began", 3)[2]
+	if gone := s.count("terminated", 1); len(gone) != 1 || !slices.Contains(first, gone[0]) {
+		t.Errorf("%v ended, want one of %v", gone, first)
+	}
+	children, err = nil, io.ErrUnexpectedEOF
+	reload <- syscall.SIGHUP
+	s.until("refusal", func() bool { return strings.Contains(s.log.String(), "stays as it is") })
+	s.end()
+	s.returns(supervisor.End)
+	if gone := s.count("terminated", 3); len(gone) != 3 || !slices.Contains(gone, third) {
+		t.Errorf("%v ended, want three with %d", gone, third)
+	}
+}
+
+// What a child leaves behind in its process group ends with it.
+func TestLeftBehind(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.start(supervisor.Options{Plan: plan(supervisor.Child{Name: "a", Command: func() *exec.Cmd {
+		return exec.Command("/bin/sh", "-c", `exec 9>"$1"; sleep 1000 & echo began $! >&9; kill -9 $$`, "sh", s.pipe)
+	}})})
+	pid := s.count("began", 1)[0]
+	s.until("its end", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || zombie(pid) })
+	s.end()
+	s.returns(supervisor.End)
+}
