@@ -34,10 +34,11 @@ func (b *batch) full() bool { return len(b.specs) >= jobqueue.MaxPush || b.size 
 type intake struct {
 	from int // the first line to push
 
-	mu   sync.Mutex
-	cond sync.Cond
-	next batch
-	err  error // io.EOF, or a *lineError
+	mu      sync.Mutex
+	cond    sync.Cond
+	next    batch
+	reading bool  // of what was read at once there may be more lines
+	err     error // io.EOF, or a *lineError
 }
 
 // A lineError is about one line of the input.
@@ -55,9 +56,30 @@ func newIntake(from int) *intake {
 	return in
 }
 
+// A together is a reader of which the lines of one read go into one batch.
+type together struct {
+	io.Reader
+	in *intake
+}
+
+func (t *together) Read(p []byte) (int, error) {
+	t.in.more(false)
+	n, err := t.Reader.Read(p)
+	t.in.more(n > 0)
+	return n, err
+}
+
+// more says whether there may be more lines at hand.
+func (in *intake) more(reading bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.reading = reading
+	in.cond.Broadcast()
+}
+
 // read reads until the end of r or the first bad line.
 func (in *intake) read(r io.Reader, check func([]byte) (jobqueue.Spec, error)) {
-	sc := bufio.NewScanner(r)
+	sc := bufio.NewScanner(&together{r, in})
 	sc.Buffer(make([]byte, 64<<10), maxLine)
 	n := 0
 	for sc.Scan() {
@@ -104,7 +126,7 @@ func (in *intake) put(s jobqueue.Spec, line, size int) {
 func (in *intake) end(err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.err = err
+	in.err, in.reading = err, false
 	in.cond.Broadcast()
 }
 
@@ -117,7 +139,7 @@ func (in *intake) take(ctx context.Context) (batch, error) {
 	})()
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	for len(in.next.specs) == 0 && in.err == nil && ctx.Err() == nil {
+	for (len(in.next.specs) == 0 || in.reading && !in.next.full()) && in.err == nil && ctx.Err() == nil {
 		in.cond.Wait()
 	}
 	if ctx.Err() != nil {
