@@ -257,10 +257,11 @@ func TestExecFaults(t *testing.T) {
 
 // A program that hangs takes one worker for as long as it may, and nothing else.
 func TestExecHung(t *testing.T) {
+	t.Parallel() // it mostly waits
 	var reg jobqueue.Registry
 	p := handler.Program{Argv: []string{"/bin/sh", "-c", `case $(cat) in *hang*) exec sleep 1000;; esac`}}
 	job := p.Jobs()
-	reg.Add(func() jobqueue.Job { return job("mail") }, jobqueue.Policy{Timeout: 2 * time.Second, MaxTries: 1})
+	reg.Add(func() jobqueue.Job { return job("mail") }, jobqueue.Policy{Timeout: 6 * time.Second, MaxTries: 1})
 	g := jobqueue.NewGroup("enwiki", jobqueue.Routes{Default: queuememory.New(), Policy: reg.Policy})
 	for i := range 101 {
 		params := fmt.Sprintf(`{"n":%d}`, i)
