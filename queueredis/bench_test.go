@@ -29,7 +29,7 @@ func BenchmarkServer(b *testing.B) {
 			records := make([]jobqueue.Record, n)
 			for i := range records {
 				records[i].Name = jobqueue.Name{Domain: "bench", Type: "work"}
-				records[i].Params = fmt.Appendf(nil, `{"page":%d,"title":"Main page"}`, i)
+				records[i].Params = fmt.Appendf(nil, `{"page":%d,"title":"Main page","reason":"%070d"}`, i, i)
 			}
 			var claims [][]*jobqueue.Claim
 			phase := func(name string, do func()) {

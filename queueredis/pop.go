@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/wikifarm/jobqueue"
@@ -155,10 +156,10 @@ func (b *Backend) readPopped(ctx context.Context, shard int, l jobqueue.Lease, s
 		return nil, errAnswer
 	}
 	p := &popped{next: text(a[1]), again: number(a[6]) == 1}
-	names, ids, bodies, extras := list(a[2]), list(a[3]), list(a[4]), list(a[5])
-	p.n = len(ids)
+	names, ids, bodies, extras := list(a[2]), text(a[3]), list(a[4]), list(a[5])
+	p.n = len(bodies)
 	expires := started.Add(duration(number(a[0])))
-	claims := make([]jobqueue.Claim, len(ids))
+	claims := make([]jobqueue.Claim, len(bodies))
 	at := 0
 	for i := 0; i+1 < len(names); i += 2 {
 		n := int(number(names[i+1]))
@@ -184,7 +185,9 @@ func (b *Backend) readPopped(ctx context.Context, shard int, l jobqueue.Lease, s
 	var damaged []jobqueue.Outcome
 	for i := range claims {
 		c := &claims[i]
-		c.ID, c.Token, c.Expires = b.idText(jobID{unhex(text(ids[i])), shard}), l.Token, expires
+		var id string
+		id, ids, _ = strings.Cut(ids, " ")
+		c.ID, c.Token, c.Expires = b.idText(jobID{unhex(id), shard}), l.Token, expires
 		queued, err := readBody(text(bodies[i]), &c.Record)
 		c.QueuedAt, c.Digest = instant(queued), jobqueue.Digest{}
 		if err != nil {

@@ -39,8 +39,12 @@ func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (los
 			if err != nil {
 				return err
 			}
-			for _, i := range list(v) {
-				missing[shard] = append(missing[shard], all[number(i)].Claim)
+			if gone := fencesOf(list(v)); len(gone) > 0 {
+				for _, s := range all[:n] {
+					if gone[fence{s.Claim.Token, s.id.number}] {
+						missing[shard] = append(missing[shard], s.Claim)
+					}
+				}
 			}
 			all = all[n:]
 		}
@@ -57,42 +61,94 @@ func (b *Backend) Settle(ctx context.Context, outcomes ...jobqueue.Outcome) (los
 
 var letters = map[jobqueue.Action]string{jobqueue.ActionRetry: "r", jobqueue.ActionGiveBack: "g", jobqueue.ActionAbandon: "a"}
 
+// A fence is what a settlement needs to hold.
+type fence struct {
+	token  uuid.UUID
+	number int64
+}
+
+// fencesOf returns what is in an answer of settle.lua.
+func fencesOf(a []any) map[fence]bool {
+	all := map[fence]bool{}
+	for i := 0; i+1 < len(a); i += 2 {
+		var f fence
+		copy(f.token[:], text(a[i]))
+		f.number = unhex(text(a[i+1]))
+		all[f] = true
+	}
+	return all
+}
+
 // orderOf returns what turn.lua is told of settlements.
 func orderOf(all []settlement) []any {
-	order := make([]any, 2, 5+len(all))
+	order := make([]any, 2, 5+len(all)/4)
 	order[0] = "s"
 	runs := 0
 	for len(all) > 0 {
-		runs++
-		s := all[0]
-		token := s.Claim.Token
-		if s.Do == jobqueue.ActionDone {
-			n := doneTogether(all, token)
-			order = append(order, token[:], "d", n)
-			for _, s := range all[:n] {
-				order = append(order, hex(s.id.number))
+		if all[0].Do == jobqueue.ActionDone {
+			var finished []*finish
+			finished, all = finishOf(all)
+			runs += len(finished)
+			for _, f := range finished {
+				order = f.append(order)
 			}
-			all = all[n:]
 			continue
 		}
+		s := all[0]
 		keep := ""
 		if s.Keep > 0 {
 			keep = micros(s.Keep)
 		}
+		token := s.Claim.Token
 		order = append(order, token[:], letters[s.Do], hex(s.id.number), micros(max(s.Delay, 0)), keep, cut(s.Err))
+		runs++
 		all = all[1:]
 	}
 	order[1] = runs
 	return order
 }
 
-func doneTogether(all []settlement, token uuid.UUID) int {
+// A finish is the jobs of a token that are done. They are told by their blocks, sixteen at a time.
+type finish struct {
+	token  uuid.UUID
+	blocks []int64
+	which  map[int64]int // of the jobs of a block, a bit for each
+}
+
+// finishOf returns the settlements up to the first whose job is not done, by their tokens, and the rest.
+func finishOf(all []settlement) (finished []*finish, rest []settlement) {
+	byToken := map[uuid.UUID]*finish{}
+	var f *finish
 	for i, s := range all {
-		if s.Do != jobqueue.ActionDone || s.Claim.Token != token {
-			return i
+		if s.Do != jobqueue.ActionDone {
+			return finished, all[i:]
 		}
+		if f == nil || f.token != s.Claim.Token {
+			if f = byToken[s.Claim.Token]; f == nil {
+				f = &finish{token: s.Claim.Token, which: map[int64]int{}}
+				byToken[f.token] = f
+				finished = append(finished, f)
+			}
+		}
+		b := s.id.number >> 4
+		if f.which[b] == 0 {
+			f.blocks = append(f.blocks, b)
+		}
+		f.which[b] |= 1 << (s.id.number & 15)
 	}
-	return len(all)
+	return finished, nil
+}
+
+func (f *finish) append(order []any) []any {
+	order = append(order, f.token[:], "d", len(f.blocks))
+	for _, b := range f.blocks {
+		prefix := ""
+		if b > 0 {
+			prefix = hex(b)
+		}
+		order = append(order, prefix, f.which[b])
+	}
+	return order
 }
 
 // cut shortens an error to what is stored.

@@ -12,21 +12,23 @@ local function block(id)
 	return B .. 'j' .. sub(id, 1, -2), sub(id, -1)
 end
 
--- runs calls f with the key of a block and the places of the ids that follow each other in it.
+-- The fields of a job by its digit, a number from 0 to 15.
+local digits = {[0] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'}
+local states = {[0] = 's0', 's1', 's2', 's3', 's4', 's5', 's6', 's7', 's8', 's9', 'sa', 'sb', 'sc', 'sd', 'se', 'sf'}
+
+-- runs calls f with the key of a block, the places of the ids that follow each other in it, and the numbers of all.
 local function runs(ids, f)
-	local i, n = 1, #ids
-	local p = n > 0 and sub(ids[1], 1, -2)
+	local i, n, numbers = 1, #ids, {}
+	for at = 1, n do
+		numbers[at] = tonumber(ids[at], 16)
+	end
 	while i <= n do
-		local j, next = i, nil
-		while j < n do
-			next = sub(ids[j + 1], 1, -2)
-			if next ~= p or j - i == 99 then
-				break
-			end
+		local j, from = i, numbers[i] - numbers[i] % 16
+		while j < n and j - i < 99 and numbers[j + 1] >= from and numbers[j + 1] < from + 16 do
 			j = j + 1
 		end
-		f(B .. 'j' .. p, i, j)
-		i, p = j + 1, next
+		f(B .. 'j' .. sub(ids[i], 1, -2), i, j, numbers)
+		i = j + 1
 	end
 end
 

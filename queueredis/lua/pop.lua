@@ -4,39 +4,50 @@
 local function grab(batch, want, ids)
 	local q = want.q
 	local plain, other = 'C' .. batch.token .. '0' .. q, 'C' .. batch.token .. '1' .. q
-	runs(ids, function(k, i, j)
-		local fields = {}
+	local gotIDs, gotNumbers, gotBodies = want.ids, want.numbers, want.bodies
+	local n, bytes = #gotIDs, 0
+	runs(ids, function(k, i, j, numbers)
+		local fields, found = {}, 0
 		for at = i, j do
-			local c = sub(ids[at], -1)
-			fields[#fields + 1] = c
-			fields[#fields + 1] = 'e' .. c
+			fields[at - i + 1] = digits[numbers[at] % 16]
 		end
-		local values, states, digests, owners = call('HMGET', k, unpack(fields)), {}, {}, {}
-		for at = i, j do
-			local id, body, e = ids[at], values[2 * (at - i) + 1], values[2 * (at - i) + 2]
-			if body then
-				local flags, root, extra = byte(body, 13), false, e and true
-				if flags % 2 == 1 then
-					digests[#digests + 1] = sub(body, 14, 29)
-					owners[#digests] = id
-				end
-				if flags % 4 > 1 then
-					root = call('HGET', k, 't' .. sub(id, -1))
-					extra = extra or root
-				end
-				states[#states + 1] = 's' .. sub(id, -1)
-				states[#states + 1] = extra and other or plain
-				want.ids[#want.ids + 1] = id
-				want.bodies[#want.bodies + 1] = body
-				if extra then
-					want.extras[#want.ids] = {e, root}
-				end
-				batch.bytes = batch.bytes - #body
-				batch.room = batch.room - 1
+		local bodies, histories = call('HMGET', k, unpack(fields)), nil
+		for at = 1, #fields do
+			if bodies[at] then
+				found = found + 1
 			end
 		end
-		if #states > 0 then
-			call('HSET', k, unpack(states))
+		if call('HLEN', k) > found then -- else there are bodies alone
+			for at = 1, #fields do
+				fields[at] = 'e' .. fields[at]
+			end
+			histories = call('HMGET', k, unpack(fields))
+		end
+		local set, m, digests, owners, before = {}, 0, {}, {}, n
+		for at = i, j do
+			local body = bodies[at - i + 1]
+			if body then
+				local number, flags, state = numbers[at], byte(body, 13), plain
+				n, m, bytes = n + 1, m + 2, bytes + #body
+				gotIDs[n], gotNumbers[n], gotBodies[n] = ids[at], number, body
+				if flags % 2 == 1 then
+					digests[#digests + 1] = sub(body, 14, 29)
+					owners[#digests] = ids[at]
+				end
+				if histories then
+					local e = histories[at - i + 1]
+					local root = flags % 4 > 1 and call('HGET', k, 't' .. digits[number % 16])
+					if e or root then
+						want.extras[n] = {e, root}
+						state = other
+					end
+				end
+				set[m - 1], set[m] = states[number % 16], state
+			end
+		end
+		batch.room = batch.room - (n - before)
+		if m > 0 then
+			call('HSET', k, unpack(set))
 		end
 		if #digests > 0 then
 			local gone = {}
@@ -50,6 +61,7 @@ local function grab(batch, want, ids)
 			end
 		end
 	end)
+	batch.bytes = batch.bytes - bytes
 end
 
 -- shift takes the next n jobs of a queue out of its list.
@@ -137,7 +149,7 @@ local function fill(batch, wants)
 end
 
 -- What a pop answers: microseconds until the lease ends; '' or where the pop goes on; names of queues, each with how
--- many of the jobs are of it; their ids; their bodies; of some of them place, history, root and whether it is superseded; and 1 if it was repeated.
+-- many of the jobs are of it; their ids, with blanks between; their bodies; of some of them place, history, root and whether it is superseded; and 1 if it was repeated.
 
 local function superseded(name, root)
 	local m = root and standing(markOf(name, sub(root, 19)))
@@ -148,7 +160,7 @@ end
 local function again(token, from)
 	local record = call('HGET', cc, token)
 	if not record then
-		return {'0', '', {}, {}, {}, {}, 1}
+		return {'0', '', {}, '', {}, {}, 1}
 	end
 	local all = members(cmsgpack.unpack(record))
 	local names, ids, bodies, extras, bytes = {}, {}, {}, {}, mostBytes
@@ -176,11 +188,11 @@ local function again(token, from)
 		end
 	end
 	local left = fmt('%.0f', call('ZSCORE', cz, token) - now)
-	return {left, from < #all and fmt('%.0f', from) or '', names, ids, bodies, extras, 1}
+	return {left, from < #all and fmt('%.0f', from) or '', names, table.concat(ids, ' '), bodies, extras, 1}
 end
 
 -- claim records what a batch holds, after what the token held before, and returns how long that lasts.
-local function claim(token, ttl, owner, ids, record, open)
+local function claim(token, ttl, owner, numbers, record, open)
 	local last, deltas, left = 0, record[2], ttl
 	for _, d in ipairs(deltas) do
 		last = last + d
@@ -193,13 +205,13 @@ local function claim(token, ttl, owner, ids, record, open)
 		call('HSET', cc, token .. 'l', ttl .. ' 0')
 		call('ZADD', cz, now + ttl, token)
 	end
-	for _, id in ipairs(ids) do
-		local n = tonumber(id, 16)
-		deltas[#deltas + 1] = n - last
-		last = n
+	local n = #deltas
+	for i, number in ipairs(numbers) do
+		deltas[n + i] = number - last
+		last = number
 	end
 	call('HSET', cc, token, cmsgpack.pack(record))
-	call('HINCRBY', cc, token .. 'h', #ids)
+	call('HINCRBY', cc, token .. 'h', #numbers)
 	return left
 end
 
@@ -212,7 +224,7 @@ local function pop(at)
 	local names, wants = {}, {}
 	for i = 1, n do
 		names[i] = ARGV[at]
-		wants[i] = {name = ARGV[at], max = tonumber(ARGV[at + 1]), id = ARGV[at + 2], ids = {}, bodies = {}, extras = {}}
+		wants[i] = {name = ARGV[at], max = tonumber(ARGV[at + 1]), id = ARGV[at + 2], ids = {}, numbers = {}, bodies = {}, extras = {}}
 		at = at + 3
 	end
 	local open, before = call('HGET', cc, token), byte(part) == 43 and tonumber(sub(part, 2))
@@ -241,17 +253,16 @@ local function pop(at)
 			fill(batch, wants)
 		end
 	end
-	local ids, bodies, extras, many, more = {}, {}, {}, {}, false
+	local ids, numbers, bodies, extras, many, n = {}, {}, {}, {}, {}, 0
 	for _, w in ipairs(wants) do
-		for i, id in ipairs(w.ids) do
-			ids[#ids + 1] = id
-			bodies[#bodies + 1] = w.bodies[i]
-			local e = w.extras[i]
-			if e then
-				for _, x in ipairs({#ids, e[1] or '', e[2] or '', superseded(w.name, e[2])}) do
-					extras[#extras + 1] = x
-				end
+		for i, e in pairs(w.extras) do
+			for _, x in ipairs({n + i, e[1] or '', e[2] or '', superseded(w.name, e[2])}) do
+				extras[#extras + 1] = x
 			end
+		end
+		for i = 1, #w.ids do
+			n = n + 1
+			ids[n], numbers[n], bodies[n] = w.ids[i], w.numbers[i], w.bodies[i]
 		end
 		many[#many + 1] = w.name
 		many[#many + 1] = #w.ids
@@ -262,6 +273,6 @@ local function pop(at)
 			front(w.q)
 		end
 	end
-	local left = #ids > 0 and claim(token, ttl, owner, ids, record, open) or ttl
-	return {left, (batch.room <= 0 or batch.bytes <= 0) and 'more' or '', many, ids, bodies, extras, 0}, at
+	local left = n > 0 and claim(token, ttl, owner, numbers, record, open) or ttl
+	return {left, (batch.room <= 0 or batch.bytes <= 0) and 'more' or '', many, table.concat(ids, ' '), bodies, extras, 0}, at
 end

@@ -55,12 +55,7 @@ for push = 1, pushes do
 		if ARGV[at] == 'p' then
 			local n = tonumber(ARGV[at + 3])
 			if not known then
-				local line = listOf(ready, q)
-				for a = 0, n - 1 do
-					local id = fmt('%x', base + place + a)
-					put(id, '', head .. ARGV[at + 4 + a])
-					line[#line + 1] = id
-				end
+				putAll(q, base + place, n, head, at + 4)
 				lastID = base + place + n - 1
 			end
 			at, left = at + 4 + n, left - n

@@ -16,96 +16,118 @@ local function settledBy(token)
 	return found
 end
 
--- settle: how many runs, and of each the token and 'd', how many, and the ids of jobs that are done; or
--- 'r', 'g' or 'a', for retry, give back or abandon, id, delay, how long to keep it or '', and the error or ''.
--- Answers the places of those that were lost, from 0.
+-- finish deletes those jobs of a block that a token holds, and counts in held how many were in which state. Which jobs are
+-- wanted is a sum: 1 for the first of the block, 2 for the second, 4 for the third. It calls missed with the ids of
+-- those that the token does not hold.
+local function finish(token, prefix, which, held, missed)
+	local k, wanted, fields, n = B .. 'j' .. prefix, {}, {}, 0
+	for d = 0, 15 do
+		local bit = which % 2
+		if bit == 1 then
+			n = n + 1
+			wanted[n], fields[n] = d, states[d]
+		end
+		which = (which - bit) / 2
+	end
+	local found, gone, m = call('HMGET', k, unpack(fields)), {}, 0
+	local last, extra, plain = nil, false, true
+	for i = 1, n do
+		local s, d = found[i], wanted[i]
+		if s ~= last and holds(token, s) then
+			last, extra = s, byte(s, 18) == 49
+		end
+		if s == last then
+			held[s] = (held[s] or 0) + 1
+			gone[m + 1], gone[m + 2] = digits[d], states[d]
+			m = m + 2
+			if extra then
+				gone[m + 1], gone[m + 2] = 'e' .. digits[d], 't' .. digits[d]
+				m, plain = m + 2, false
+			end
+		else
+			missed(prefix .. digits[d])
+		end
+	end
+	if m == 0 then
+		return
+	end
+	local all = call('HLEN', k)
+	if plain and all == m then
+		call('UNLINK', k)
+	elseif call('HDEL', k, unpack(gone)) < all then
+		return
+	end
+	vacated[#vacated + 1] = prefix
+end
+
+-- back settles a job that is in state s and is to stay.
+local function back(kind, id, s, wait, keep, err)
+	local k, c = block(id)
+	local q = sub(s, 19)
+	local f, x, old = history(call('HGET', k, 'e' .. c))
+	if err == '' then
+		err = old
+	end
+	if kind ~= 'g' then
+		f = f + 1
+	end
+	if f > 0 or x > 0 or err ~= '' then
+		call('HSET', k, 'e' .. c, f .. ' ' .. x .. ' ' .. err)
+	end
+	if kind == 'a' then
+		call('HSET', k, 's' .. c, 'A')
+		call('ZADD', B .. 'a' .. q, keep == '' and 'inf' or now + keep, id)
+		first('a', q)
+	elseif wait > 0 then
+		delay(q, id, now + wait)
+	else
+		call('HSET', k, 's' .. c, 'R' .. fmt('%d', now))
+		append(q, {id}, now)
+	end
+end
+
+-- settle: how many runs, and of each the token and 'd', of how many blocks, and of each block what its ids begin with and
+-- which jobs of it are done; or 'r', 'g' or 'a', for retry, give back or abandon, id, delay, how long to keep it or '', and
+-- the error or ''. Answers token and id of those that were lost.
 local function settle(at)
-	local lost, place, before = {}, 0, {}
+	local lost, settled, token = {}, {}, nil
+	local function missed(id)
+		settled[token] = settled[token] or settledBy(token)
+		if not settled[token][id] then
+			lost[#lost + 1] = token
+			lost[#lost + 1] = id
+		end
+	end
 	local n = tonumber(ARGV[at])
 	at = at + 1
 	for _ = 1, n do
-		local token, kind = ARGV[at], ARGV[at + 1]
-		local ids, a, few = {}, at + 2, 1
+		local kind, held = ARGV[at + 1], {} -- how many jobs by their state, which many have in common
+		token = ARGV[at]
 		if kind == 'd' then
-			few = tonumber(ARGV[at + 2])
-			a = at + 3
-		end
-		for i = 1, few do
-			ids[i] = ARGV[a + i - 1]
-		end
-		local held, ofQueue, queueOf = 0, {}, {} -- many jobs have the same state
-		runs(ids, function(k, i, j)
-			local fields = {}
-			for p = i, j do
-				fields[#fields + 1] = 's' .. sub(ids[p], -1)
+			local last = at + 1 + 2 * tonumber(ARGV[at + 2])
+			for a = at + 3, last, 2 do
+				finish(token, ARGV[a], tonumber(ARGV[a + 1]), held, missed)
 			end
-			local values = call('HMGET', k, unpack(fields))
-			local gone, seen = {}, {}
-			for p = i, j do
-				local s, c = values[p - i + 1], sub(ids[p], -1)
-				local q = queueOf[s]
-				if q == nil then
-					q = holds(token, s) and sub(s, 19)
-					queueOf[s] = q
-				end
-				if q and not seen[c] then
-					held = held + 1
-					seen[c] = true
-					ofQueue[q] = (ofQueue[q] or 0) + 1
-					gone[#gone + 1] = c
-					gone[#gone + 1] = 's' .. c
-					if byte(s, 18) == 49 then
-						gone[#gone + 1] = 'e' .. c
-						gone[#gone + 1] = 't' .. c
-					end
-				elseif not seen[c] then
-					before[token] = before[token] or settledBy(token)
-					if not before[token][ids[p]] then
-						lost[#lost + 1] = place + p - 1
-					end
-				end
-			end
-			if #gone > 0 and kind == 'd' then
-				call('HDEL', k, unpack(gone))
-				vacate(k)
-			end
-		end)
-		if kind == 'd' then
-			at = a + few
+			at = last + 2
 		else
-			if held > 0 then
-				local id, wait, keep, err = ids[1], tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5]
-				local k, c = block(id)
-				local q = next(ofQueue)
-				local f, x, old = history(call('HGET', k, 'e' .. c))
-				if err == '' then
-					err = old
-				end
-				if kind ~= 'g' then
-					f = f + 1
-				end
-				if f > 0 or x > 0 or err ~= '' then
-					call('HSET', k, 'e' .. c, f .. ' ' .. x .. ' ' .. err)
-				end
-				if kind == 'a' then
-					call('HSET', k, 's' .. c, 'A')
-					call('ZADD', B .. 'a' .. q, keep == '' and 'inf' or now + keep, id)
-					first('a', q)
-				elseif wait > 0 then
-					delay(q, id, now + wait)
-				else
-					call('HSET', k, 's' .. c, 'R' .. fmt('%d', now))
-					append(q, {id}, now)
-				end
+			local id = ARGV[at + 2]
+			local k, c = block(id)
+			local s = call('HGET', k, 's' .. c)
+			if holds(token, s) then
+				held[s] = 1
+				back(kind, id, s, tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5])
+			else
+				missed(id)
 			end
 			at = at + 6
 		end
-		place = place + few
-		for q, n in pairs(ofQueue) do
-			count(q, -n)
+		local all = 0
+		for s, few in pairs(held) do
+			count(sub(s, 19), -few)
+			all = all + few
 		end
-		if held > 0 then
-			unhold(token, held)
+		if all > 0 then
+			unhold(token, all)
 		end
 	end
 	return lost, at

@@ -54,13 +54,19 @@ local function flush()
 	puts, order, firstPut = {}, {}, lastID
 end
 
-local function put(id, kind, value)
-	local k, c = block(id)
+-- argsOf returns what goes into a block.
+local function argsOf(k)
 	local p = puts[k]
 	if not p then
 		p = {}
 		puts[k] = p
 	end
+	return p
+end
+
+local function put(id, kind, value)
+	local k, c = block(id)
+	local p = argsOf(k)
 	p[#p + 1] = kind .. c
 	p[#p + 1] = value
 end
@@ -73,6 +79,25 @@ local function listOf(lists, q)
 		order[#order + 1] = q
 	end
 	return l
+end
+
+-- putAll stores n jobs with the numbers from from on, which are ready and have nothing but their bodies, from ARGV[at] on.
+local function putAll(q, from, n, head, at)
+	local line = listOf(ready, q)
+	local l, last = #line, from + n - 1
+	while from <= last do
+		local d, prefix = from % 16, sub(fmt('%x', from), 1, -2)
+		local p = argsOf(B .. 'j' .. prefix)
+		local few, m = math.min(15 - d, last - from), #p
+		for i = 0, few do
+			local c = digits[d + i]
+			p[m + 1] = c
+			p[m + 2] = head .. ARGV[at + i]
+			line[l + i + 1] = prefix .. c
+			m = m + 2
+		end
+		from, at, l = from + few + 1, at + few + 1, l + few + 1
+	end
 end
 
 -- takeOver lets a waiting job of a queue stand for one that is dropped as its duplicate.
