@@ -103,7 +103,7 @@ func (b *Backend) Keep(ctx context.Context, h jobqueue.Hold, held []jobqueue.Hel
 		if e.Digest != (jobqueue.Digest{}) {
 			digest = "1"
 		}
-		args = append(args, e.QueuedAt.UnixMicro(), b.body(&e.Record), history, root, release, digest)
+		args = append(args, e.QueuedAt.UnixMicro(), b.appendBody(nil, &e.Record), history, root, release, digest)
 	}
 	_, err := b.run(ctx, b.shardOf(h.Domain), keepScript, args...)
 	return err

@@ -52,6 +52,29 @@ func (b *Backend) idText(id jobID) string {
 	return strconv.FormatInt(id.number, 10) + "-" + strconv.Itoa(id.shard)
 }
 
+// idTexts returns the texts of jobs of a shard. They share their memory.
+func (b *Backend) idTexts(numbers []int64, shard int) []string {
+	suffix := ""
+	if b.shards > 1 {
+		suffix = "-" + strconv.Itoa(shard)
+	}
+	buf, ends := make([]byte, 0, len(numbers)*(16+len(suffix))), make([]int, len(numbers))
+	for i, n := range numbers {
+		buf = append(strconv.AppendInt(buf, n, 10), suffix...)
+		ends[i] = len(buf)
+	}
+	return cutAt(string(buf), ends)
+}
+
+// cutAt returns the parts of a text, of which the ends are known.
+func cutAt(s string, ends []int) []string {
+	parts, from := make([]string, len(ends)), 0
+	for i, end := range ends {
+		parts[i], from = s[from:end], end
+	}
+	return parts
+}
+
 // parseID returns the id that a text stands for, and false if it has not the form of one.
 func (b *Backend) parseID(s string) (id jobID, ok bool) {
 	digits, shard := s, ""
@@ -60,7 +83,8 @@ func (b *Backend) parseID(s string) (id jobID, ok bool) {
 		id.shard, _ = strconv.Atoi(shard)
 	}
 	id.number, _ = strconv.ParseInt(digits, 10, 64)
-	ok = id.number > 0 && id.number < mostID && id.shard >= 0 && id.shard < b.shards && b.idText(id) == s
+	ok = id.number > 0 && id.number < mostID && id.shard >= 0 && id.shard < b.shards && digits[0] >= '1' && digits[0] <= '9' &&
+		(b.shards == 1 || shard == strconv.Itoa(id.shard))
 	return id, ok
 }
 

@@ -182,12 +182,19 @@ func (b *Backend) readPopped(ctx context.Context, shard int, l jobqueue.Lease, s
 		c.Failures, c.Expiries, c.LastError = readHistory(text(extras[i+1]))
 		c.Root, c.Superseded = readRoot(text(extras[i+2])), text(extras[i+3]) != ""
 	}
+	numbers := make([]int64, 0, len(claims))
+	for id := range strings.FieldsSeq(ids) {
+		numbers = append(numbers, unhex(id))
+	}
+	if len(numbers) != len(claims) {
+		return nil, errAnswer
+	}
+	texts := b.idTexts(numbers, shard)
+	p.claims = make([]*jobqueue.Claim, 0, len(claims))
 	var damaged []jobqueue.Outcome
 	for i := range claims {
 		c := &claims[i]
-		var id string
-		id, ids, _ = strings.Cut(ids, " ")
-		c.ID, c.Token, c.Expires = b.idText(jobID{unhex(id), shard}), l.Token, expires
+		c.ID, c.Token, c.Expires = texts[i], l.Token, expires
 		queued, err := readBody(text(bodies[i]), &c.Record)
 		c.QueuedAt, c.Digest = instant(queued), jobqueue.Digest{}
 		if err != nil {

@@ -29,7 +29,7 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 	if len(records) == 0 {
 		return nil, nil
 	}
-	keys, bodies := make([]string, len(records)), make([]string, len(records))
+	keys, bodies := make([]string, len(records)), b.bodies(records)
 	places := make([]int, len(records))
 	for i := range records {
 		if i > 0 && records[i].Name == records[i-1].Name {
@@ -37,7 +37,7 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 		} else {
 			keys[i] = nameKey(records[i].Name)
 		}
-		bodies[i], places[i] = b.body(&records[i]), i
+		places[i] = i
 	}
 	pushed := make(jobqueue.Pushed, len(records))
 	err := each(byShard(b, places, func(i int) int { return b.shardOf(records[i].Domain) }), func(shard int, places []int) error {
@@ -61,8 +61,12 @@ func (b *Backend) Push(ctx context.Context, id uuid.UUID, records []jobqueue.Rec
 func (b *Backend) pushedOf(c *pushCall, shard int, pushed jobqueue.Pushed) {
 	base, twins, _ := strings.Cut(c.answer, " ")
 	first := unhex(base)
-	for _, i := range c.places {
-		pushed[i].ID = b.idText(jobID{first + int64(i), shard})
+	numbers := make([]int64, len(c.places))
+	for k, i := range c.places {
+		numbers[k] = first + int64(i)
+	}
+	for k, id := range b.idTexts(numbers, shard) {
+		pushed[c.places[k]].ID = id
 	}
 	for t := range strings.FieldsSeq(twins) {
 		place, id, _ := strings.Cut(t, ":")
@@ -98,7 +102,11 @@ func (b *Backend) pushAll(ctx context.Context, shard int, calls []*pushCall) err
 		return n
 	}
 	least := strconv.FormatInt(b.newest.Load()+1, 10)
-	var args []any
+	size := 0
+	for _, c := range calls {
+		size += len(c.places) + 8
+	}
+	args := make([]any, 0, size)
 	for _, c := range calls {
 		args = append(args, c.id[:], len(c.places), least)
 		for at := 0; at < len(c.places); {
@@ -114,7 +122,7 @@ func (b *Backend) pushAll(ctx context.Context, shard int, calls []*pushCall) err
 			}
 			args = append(args, "p", i, numberOf(c.keys[i]), n)
 			for k := range n {
-				args = append(args, c.bodies[i+k])
+				args = append(args, &c.bodies[i+k]) // which takes less memory than a copy
 			}
 			at += n
 		}

@@ -28,9 +28,22 @@ const headSize = 12
 
 var errBody = errors.New("stored job is damaged")
 
-// body returns what is stored of a record for good: flags, digest, tries, headers and parameters.
-func (b *Backend) body(r *jobqueue.Record) string {
-	buf := make([]byte, 0, 48+len(r.Params))
+// bodies returns what is stored of records for good. They share their memory.
+func (b *Backend) bodies(records []jobqueue.Record) []string {
+	size := 0
+	for i := range records {
+		size += 48 + len(records[i].Params)
+	}
+	buf, ends := make([]byte, 0, size), make([]int, len(records))
+	for i := range records {
+		buf = b.appendBody(buf, &records[i])
+		ends[i] = len(buf)
+	}
+	return cutAt(string(buf), ends)
+}
+
+// appendBody appends flags, digest, tries, headers and parameters.
+func (b *Backend) appendBody(buf []byte, r *jobqueue.Record) []byte {
 	var flags byte
 	if r.Digest != (jobqueue.Digest{}) {
 		flags |= hasDigest
@@ -56,7 +69,7 @@ func (b *Backend) body(r *jobqueue.Record) string {
 			buf = appendText(appendText(buf, k), r.Headers[k])
 		}
 	}
-	return string(append(buf, params...))
+	return append(buf, params...)
 }
 
 func appendText(buf []byte, s string) []byte {
