@@ -27,15 +27,35 @@ const MaxDelay = 100 * 365 * 24 * time.Hour
 // The error names the first bad spec by its place.
 func (g *Group) Records(specs ...Spec) ([]Record, error) {
 	records := make([]Record, len(specs))
+	var last rules
 	for i := range specs {
-		if err := g.record(&records[i], &specs[i]); err != nil {
+		if err := g.record(&records[i], &specs[i], &last); err != nil {
 			return nil, fmt.Errorf("job %d: %w", i, err)
 		}
 	}
 	return records, nil
 }
 
-func (g *Group) record(r *Record, s *Spec) (err error) {
+// Rules are what a group has found out about a queue. Most jobs of a push are of the same one.
+type rules struct {
+	name   Name
+	known  bool
+	dedupe bool
+}
+
+// rule makes sure that last is about a queue.
+func (g *Group) rule(n Name, last *rules) error {
+	if last.known && last.name == n {
+		return nil
+	}
+	if err := n.Check(); err != nil {
+		return err
+	}
+	*last = rules{n, true, g.Policy(n.Type).Dedupe}
+	return nil
+}
+
+func (g *Group) record(r *Record, s *Spec, last *rules) (err error) {
 	*r = Record{
 		Name:      Name{s.Domain, s.Type},
 		Params:    s.Params,
@@ -63,7 +83,7 @@ func (g *Group) record(r *Record, s *Spec) (err error) {
 	if !r.Root.Time.IsZero() {
 		r.Root.Time = r.Root.Time.UTC().Truncate(time.Microsecond)
 	}
-	if err := r.Name.Check(); err != nil {
+	if err := g.rule(r.Name, last); err != nil {
 		return err
 	}
 	if r.Params == nil {
@@ -80,7 +100,7 @@ func (g *Group) record(r *Record, s *Spec) (err error) {
 	}
 	if s.DedupeKey != "" {
 		r.Digest = KeyDigest(s.DedupeKey)
-	} else if s.Dedupe || g.Policy(r.Type).Dedupe {
+	} else if s.Dedupe || last.dedupe {
 		r.Digest, err = ParamsDigest(r.Params)
 	}
 	return err
@@ -95,7 +115,7 @@ func (g *Group) checkParams(params json.RawMessage, ours bool) error {
 		return fmt.Errorf("%w: parameters are not UTF-8", ErrInvalid)
 	case !ours && !json.Valid(params):
 		return fmt.Errorf("%w: parameters are not JSON: %.40q", ErrInvalid, params)
-	case !bytes.HasPrefix(bytes.TrimLeft(params, " \t\r\n"), []byte("{")):
+	case !bytes.HasPrefix(params, []byte("{")) && !bytes.HasPrefix(bytes.TrimLeft(params, " \t\r\n"), []byte("{")):
 		return fmt.Errorf("%w: parameters are not a JSON object: %.40q", ErrInvalid, params)
 	}
 	return nil

@@ -49,13 +49,32 @@ func TestRecords(t *testing.T) {
 
 func TestRecordsDedupePolicy(t *testing.T) {
 	g := newGroup(jobqueue.Routes{Policy: func(typ string) jobqueue.Policy { return jobqueue.Policy{Dedupe: typ == "once"} }})
-	records, err := g.Records(jobqueue.Spec{Type: "once"}, jobqueue.Spec{Type: "often"})
+	types := []string{"once", "often", "often", "once", "once"}
+	var specs []jobqueue.Spec
+	for _, typ := range types {
+		specs = append(specs, jobqueue.Spec{Type: typ})
+	}
+	records, err := g.Records(specs...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, _ := jobqueue.ParamsDigest([]byte(`{}`))
-	if records[0].Digest != want || records[1].Digest != (jobqueue.Digest{}) {
-		t.Errorf("the digests are %x and %x, want %x and none", records[0].Digest, records[1].Digest, want)
+	once, _ := jobqueue.ParamsDigest([]byte(`{}`))
+	for i, typ := range types {
+		want := map[string]jobqueue.Digest{"once": once}[typ]
+		if records[i].Digest != want {
+			t.Errorf("job %d, of type %s, has the digest %x, want %x", i, typ, records[i].Digest, want)
+		}
+	}
+}
+
+// What was found out about the queue of one job does not pass for that of the next.
+func TestRecordsRefusesBehindOthers(t *testing.T) {
+	_, err := newGroup(jobqueue.Routes{}).Records(jobqueue.Spec{Type: "t"}, jobqueue.Spec{Type: "t"}, jobqueue.Spec{Type: "t", Domain: "a\nb"})
+	if !errors.Is(err, jobqueue.ErrInvalid) || !strings.Contains(err.Error(), "job 2") {
+		t.Errorf("Records = %v, want that job 2 is invalid", err)
+	}
+	if _, err := newGroup(jobqueue.Routes{}).On("").Records(jobqueue.Spec{}); !errors.Is(err, jobqueue.ErrInvalid) {
+		t.Errorf("Records of no domain and no type = %v, want that it is invalid", err)
 	}
 }
 
