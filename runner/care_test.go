@@ -309,6 +309,44 @@ func TestPrefetchFromSlowStore(t *testing.T) {
 	})
 }
 
+// The next jobs are claimed while half of the last are left, also if those were some more as workers were
+// idle, and though nothing is settled meanwhile.
+func TestPrefetchWhileHalfIsLeft(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const few, many, workers = 101, 3000, 16
+		var ran, claims atomic.Int64
+		var before [2]int64 // how many had run before each of the first claims of the many
+		claimed := make(chan struct{})
+		f := newFarm(t)
+		f.faults.set(func(ctx context.Context, op string) error {
+			switch {
+			case op == "pop" && ran.Load() >= few:
+				if n := claims.Add(1); n <= 2 {
+					before[n-1] = ran.Load()
+					if n == 2 {
+						close(claimed)
+					}
+				}
+			case op == "settle" && claims.Load() > 0:
+				<-claimed
+			}
+			return nil
+		})
+		f.add("a", jobqueue.Policy{}, func(context.Context, int) error { // so that the others are known to be quick
+			if ran.Add(1) == few {
+				f.push("a", many)
+			}
+			time.Sleep(time.Microsecond)
+			return nil
+		})
+		f.push("a", few)
+		f.counted(f.run(t.Context(), runner.Options{Workers: workers}), runner.Counts{Done: few + many})
+		if left := before[0] + 1000 + workers - before[1]; left < 400 {
+			t.Errorf("claimed again with %d jobs left, want about 500", left)
+		}
+	})
+}
+
 // What a job says cannot forge a line in the log, even where a handler does not escape.
 func TestLogIsNotForged(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -62,7 +62,8 @@ func (w *worker) resume(j *job) {
 func (w *worker) next() *job {
 	if b := w.batch; b != nil {
 		i := b.next.Add(1) - 1
-		if i == int64(len(b.jobs)/2) {
+		// A batch may be larger than the buffer, by one for each worker that was idle.
+		if i == int64(max(len(b.jobs)/2, len(b.jobs)-maxBuffer/2)) {
 			w.r.wake()
 			// Workers that never block would keep the fetcher off the CPUs until they run dry.
 			runtime.Gosched()
