@@ -112,12 +112,14 @@ type daemon struct {
 	mu      sync.Mutex
 	number  int
 	newest  *generation
-	older   []*generation  // that drain still
 	workers map[string]int // of a group, as a command has set them; "" of all
 	order   Order
 	ears    *ears
 
 	finishing bool // it drains
+
+	olderMu sync.Mutex    // held shortly, after mu, since runs ask before each claim
+	older   []*generation // that drain still
 }
 
 // run waits until all generations have ended.
@@ -140,7 +142,7 @@ func (d *daemon) run() *runner.Result {
 		case g := <-d.ended:
 			if d.bury(g) {
 				last = g.result
-				if !d.finishing {
+				if !d.finishing && !limited(g.result.Reached) {
 					d.stop()
 				}
 			}
@@ -190,7 +192,9 @@ func (d *daemon) reload(ctx context.Context) error {
 	d.number++
 	if old := d.newest; old != nil {
 		close(old.drain)
+		d.olderMu.Lock()
 		d.older = append(d.older, old)
+		d.olderMu.Unlock()
 		d.Logger.Info("configuration read", "generation", d.number)
 	}
 	d.newest = g
@@ -209,6 +213,15 @@ func (d *daemon) finish() {
 	}
 }
 
+// limited reports whether a run has reached a limit, at which what runs finishes.
+func limited(why runner.Reason) bool {
+	switch why {
+	case runner.TimeLimit, runner.JobLimit:
+		return true
+	}
+	return false
+}
+
 // bury forgets a generation whose run has ended, and reports whether that was the newest.
 func (d *daemon) bury(g *generation) bool {
 	d.mu.Lock()
@@ -220,6 +233,8 @@ func (d *daemon) bury(g *generation) bool {
 		return true
 	}
 	d.shut(g)
+	d.olderMu.Lock()
+	defer d.olderMu.Unlock()
 	d.older = slices.DeleteFunc(d.older, func(o *generation) bool { return o == g })
 	return false
 }

@@ -91,10 +91,9 @@ func (g *generation) count(ctx context.Context) func() {
 
 // taken returns how many workers of a group jobs of older generations have.
 func (g *generation) taken(group string) (n int) {
-	g.d.mu.Lock()
-	older := g.d.older[:len(g.d.older):len(g.d.older)]
-	g.d.mu.Unlock()
-	for _, old := range older {
+	g.d.olderMu.Lock()
+	defer g.d.olderMu.Unlock()
+	for _, old := range g.d.older {
 		old.types.Range(func(typ, running any) bool {
 			if group == "" || g.groupOf(typ.(string)) == group {
 				n += int(running.(*atomic.Int64).Load())
