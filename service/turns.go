@@ -54,12 +54,15 @@ func (t *turns) keep(ctx context.Context) {
 	tick := time.NewTicker(turnTime)
 	defer tick.Stop()
 	for {
+		// A store that does not answer is not waited for once for each of them.
+		round, cancel := context.WithTimeout(ctx, turnTime)
 		var err error
 		for _, one := range t.list {
-			if e := t.take(ctx, one); e != nil {
+			if e := t.take(round, one); e != nil {
 				err = e
 			}
 		}
+		cancel()
 		if err != nil && !t.failing && ctx.Err() == nil {
 			t.s.o.Logger.Warn("cannot tell which process of the farm runs the services", "error", printable(err.Error()))
 		}
@@ -75,11 +78,9 @@ func (t *turns) keep(ctx context.Context) {
 // take takes a turn that is free, or says that it goes on. It ends a turn that it cannot be sure of early enough for
 // the services to end before others begin.
 func (t *turns) take(ctx context.Context, one *turn) error {
-	call, cancel := context.WithTimeout(ctx, turnTime)
-	defer cancel()
 	asked := time.Now()
 	v := jobqueue.Value{Key: turnPrefix + one.name, Data: t.id, TTL: turnLasts, Version: one.version}
-	now, ok, err := t.control.SetValue(call, v)
+	now, ok, err := t.control.SetValue(ctx, v)
 	switch {
 	case err != nil:
 		if one.held && time.Until(one.until) <= turnTime {
