@@ -22,7 +22,9 @@ func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.W
 	}
 	var claims []*jobqueue.Claim
 	var queues found
+	var lasts map[int64]int64
 	err := b.write(ctx, func(t tx) (err error) {
+		lasts = nil
 		ledgers, err := t.findLedgers([]uuid.UUID{l.Token})
 		if err != nil {
 			return err
@@ -34,14 +36,18 @@ func (b *Backend) Pop(ctx context.Context, l jobqueue.Lease, wants ...jobqueue.W
 		if queues, err = b.findQueues(t, wanted(wants)); err != nil {
 			return err
 		}
-		p := popping{tx: t, wants: wants, queues: queues, picked: make([]Numbers, len(wants))}
+		p := popping{tx: t, wants: wants, queues: queues, picked: make([]Numbers, len(wants)), lasts: map[int64]int64{}}
 		claims, err = p.run(l, started)
+		lasts = p.lasts
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	b.remember(queues)
+	if len(lasts) > 0 {
+		b.noteReached(ctx, lasts)
+	}
 	return claims, nil
 }
 
@@ -58,8 +64,9 @@ type popping struct {
 	tx
 	wants  []jobqueue.Want
 	queues found
-	picked []Numbers // by want
-	full   bool      // it would be short, so it looks at queues from their beginning
+	picked []Numbers       // by want
+	lasts  map[int64]int64 // positions by queue, unless the store is exclusive
+	full   bool            // it would be short, so it looks at queues from their beginning
 }
 
 func (p *popping) run(l jobqueue.Lease, started time.Time) ([]*jobqueue.Claim, error) {
@@ -222,6 +229,9 @@ func (p *popping) takeFrom(queues, limits []int64, place map[int64]int) error {
 	}
 	if !p.Exclusive() {
 		p.b.reached.looked(queues, after, began)
+		for i, q := range taken {
+			p.lasts[q] = max(p.lasts[q], lasts[i])
+		}
 		return nil
 	}
 	if len(taken) == 0 {

@@ -278,3 +278,26 @@ func TestReadyHeld(t *testing.T) {
 	push(t, b, rs...)
 	asks(2)
 }
+
+// What is claimed in several round trips, as two wants of one queue are, counts as claimed, too.
+func TestReachedLong(t *testing.T) {
+	schema := newSchema(t)
+	b, c := openSchema(t, &postgres.Options{Schema: schema, Relaxed: true}), raw(t, schema)
+	ids := push(t, b, records(20)...)
+	half := jobqueue.Want{Name: queue, Max: 10}
+	cs, err := b.Pop(t.Context(), lease(time.Minute), half, half)
+	if err != nil || len(cs) != len(ids) {
+		t.Fatalf("Pop = %d jobs, %v, want %d", len(cs), err, len(ids))
+	}
+	until(t, "stored position of the last job", func() bool {
+		if cs := pop(t, b, 1); len(cs) > 0 {
+			t.Fatalf("Pop = %d jobs more", len(cs))
+		}
+		ready(t, b)
+		var n int
+		if err := c.QueryRow(t.Context(), "select count(*) from reached where position >= $1::text::bigint", ids[len(ids)-1].ID).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n == 1
+	})
+}
