@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,8 +43,12 @@ type Answer struct {
 	Process string `json:"process"` // its id
 	Owner   string `json:"owner"`   // a label of it
 	Text    string `json:"text,omitempty"`
-	Err     string `json:"error,omitempty"` // why it did not obey
+	Err     string `json:"error,omitempty"`   // why it did not obey
+	NotMine bool   `json:"notMine,omitempty"` // it did not as the command was for others: [ErrNotMine]
 }
+
+// ErrNotMine is what Obey returns of a command that is right, and of which this process has nothing to do.
+var ErrNotMine = errors.New("not for this process")
 
 // maxText is the most bytes of a text in an answer, and of the words of a command.
 const maxText = 4 << 10

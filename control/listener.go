@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
@@ -67,8 +68,11 @@ func (l *Listener) look(ctx context.Context) {
 	call, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	list, err := commands(call, l.Control)
+	if ctx.Err() != nil {
+		return // Run looks once more.
+	}
 	if err != nil {
-		if !l.failing && ctx.Err() == nil {
+		if !l.failing {
 			l.Logger.Warn("commands cannot be read", "error", err)
 		}
 		l.failing = true
@@ -84,7 +88,7 @@ func (l *Listener) look(ctx context.Context) {
 		text, err := l.Obey(ctx, cmd)
 		a := Answer{Process: l.Process, Owner: l.Owner, Text: cut(text)}
 		if err != nil {
-			a.Err = cut(err.Error())
+			a.Err, a.NotMine = cut(err.Error()), errors.Is(err, ErrNotMine)
 		}
 		// It has nothing that cannot be encoded.
 		data, _ := json.Marshal(a)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -16,7 +17,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/wikifarm/jobqueue"
-	"github.com/wikifarm/jobqueue/control"
 	"github.com/wikifarm/jobqueue/runner"
 )
 
@@ -87,7 +87,7 @@ func Run(ctx context.Context, o Options) (*runner.Result, Order) {
 		d.Owner = fmt.Sprintf("%s:%d", host, os.Getpid())
 	}
 	d.noteFiles()
-	if err := d.reload(ctx); err != nil {
+	if _, err := d.reload(ctx, nil); err != nil {
 		return &runner.Result{Reached: runner.NonePossible, Err: err}, NoOrder
 	}
 	res := d.run()
@@ -112,9 +112,8 @@ type daemon struct {
 	mu      sync.Mutex
 	number  int
 	newest  *generation
-	workers map[string]int // of a group, as a command has set them; "" of all
+	workers map[string]int // of a group, as a command has set them; "" of all; replaced, never changed
 	order   Order
-	ears    *ears
 
 	finishing bool // it drains
 
@@ -147,7 +146,6 @@ func (d *daemon) run() *runner.Result {
 				}
 			}
 			if d.empty() {
-				d.hush()
 				d.shut(d.newest)
 				last.Counts, last.Elapsed = d.total, time.Since(d.begun)
 				return last
@@ -163,7 +161,7 @@ const retryTime = 5 * time.Second
 func (d *daemon) try() {
 	again := !d.retry.IsZero()
 	d.retry = time.Time{}
-	err := d.reload(d.life)
+	_, err := d.reload(d.life, nil)
 	if errors.Is(err, jobqueue.ErrUnavailable) {
 		d.retry = time.Now().Add(retryTime)
 	}
@@ -174,22 +172,32 @@ func (d *daemon) try() {
 
 var errStopping = errors.New("the process is stopping")
 
-// reload reads the configuration and starts a generation with it.
-func (d *daemon) reload(ctx context.Context) error {
+// reload reads the configuration and starts a generation with it, unless accept, which may be nil, refuses it or the
+// numbers of workers that commands have set, which it may change. It returns the number of the generation.
+func (d *daemon) reload(ctx context.Context, accept func(next *Generation, workers map[string]int) error) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.life.Err() != nil || d.finishing || d.newest != nil && d.newest.over {
-		return errStopping
+		return 0, errStopping
 	}
 	next, err := d.Next(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	g, err := d.prepare(next)
+	workers := maps.Clone(d.workers)
+	if accept != nil {
+		err = accept(next, workers)
+	}
+	var g *generation
+	if err == nil {
+		g, err = d.prepare(next, workers)
+	}
 	if err != nil {
-		return errors.Join(err, next.close())
+		return 0, errors.Join(err, next.close())
 	}
 	d.number++
+	d.workers = workers
+	g.ears = d.listen(g.Group.Control)
 	if old := d.newest; old != nil {
 		close(old.drain)
 		d.olderMu.Lock()
@@ -198,9 +206,8 @@ func (d *daemon) reload(ctx context.Context) error {
 		d.Logger.Info("configuration read", "generation", d.number)
 	}
 	d.newest = g
-	d.listen(g.Group.Control)
 	go g.run()
-	return nil
+	return d.number, nil
 }
 
 // finish lets all generations end once their jobs have.
@@ -224,23 +231,25 @@ func limited(why runner.Reason) bool {
 
 // bury forgets a generation whose run has ended, and reports whether that was the newest.
 func (d *daemon) bury(g *generation) bool {
+	d.total.Add(g.result.Counts)
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.total = sum(d.total, g.result.Counts)
 	if g == d.newest {
 		// Commands are read from its store for as long as the process lives.
 		g.over = true
+		d.mu.Unlock()
 		return true
 	}
-	d.shut(g)
 	d.olderMu.Lock()
-	defer d.olderMu.Unlock()
 	d.older = slices.DeleteFunc(d.older, func(o *generation) bool { return o == g })
+	d.olderMu.Unlock()
+	d.mu.Unlock()
+	d.shut(g)
 	return false
 }
 
-// shut closes what a generation has opened.
+// shut closes what a generation has opened, once what was answered last is stored.
 func (d *daemon) shut(g *generation) {
+	d.hush(g)
 	if err := g.close(); err != nil {
 		d.Logger.Warn("closing what the configuration opened", "error", err)
 	}
@@ -251,67 +260,4 @@ func (d *daemon) empty() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.newest.over && len(d.older) == 0
-}
-
-func sum(a, b runner.Counts) runner.Counts {
-	a.Done += b.Done
-	a.Failed += b.Failed
-	a.Retried += b.Retried
-	a.Abandoned += b.Abandoned
-	a.Snoozed += b.Snoozed
-	a.Superseded += b.Superseded
-	a.GivenBack += b.GivenBack
-	a.Lost += b.Lost
-	a.Unsettled += b.Unsettled
-	return a
-}
-
-// ears are the listener of the store that the newest generation has.
-type ears struct {
-	control jobqueue.Control
-	stop    context.CancelFunc
-	ended   chan struct{}
-}
-
-// firstHeard is how long a generation waits for its store before it starts without listening.
-const firstHeard = time.Second
-
-// listen has commands heard where the newest generation's store keeps them.
-func (d *daemon) listen(c jobqueue.Control) {
-	if d.ears != nil && d.ears.control == c {
-		return
-	}
-	if d.ears != nil {
-		d.ears.stop()
-		d.ears = nil
-	}
-	if c == nil {
-		return
-	}
-	ctx, stop := context.WithCancel(d.life)
-	e := &ears{control: c, stop: stop, ended: make(chan struct{})}
-	l := &control.Listener{Control: c, Process: d.process, Owner: d.Owner, Obey: d.obey, Logger: d.Logger}
-	listening := make(chan struct{})
-	go func() {
-		defer close(e.ended)
-		l.Run(ctx, func() { close(listening) })
-	}()
-	d.ears = e
-	// Who sees that the process is alive may give it commands at once.
-	select {
-	case <-listening:
-	case <-ctx.Done():
-	case <-time.After(firstHeard):
-	}
-}
-
-// hush waits until what was answered last is stored.
-func (d *daemon) hush() {
-	d.mu.Lock()
-	e := d.ears
-	d.mu.Unlock()
-	if e != nil {
-		e.stop()
-		<-e.ended
-	}
 }

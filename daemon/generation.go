@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ type generation struct {
 	drain  chan struct{}
 	result *runner.Result // once it has ended
 	over   bool           // the newest one has ended by itself; guarded by the daemon
+	ears   *ears          // of its store; nil: none
 	types  sync.Map       // of running jobs, with how many there are as *atomic.Int64
 }
 
@@ -28,8 +30,8 @@ func (g *Generation) close() error {
 	return g.Close()
 }
 
-// prepare makes a generation of what was read; the daemon is locked.
-func (d *daemon) prepare(next *Generation) (*generation, error) {
+// prepare makes a generation of what was read and of numbers of workers; the daemon is locked.
+func (d *daemon) prepare(next *Generation, workers map[string]int) (*generation, error) {
 	g := &generation{Generation: next, d: d, drain: make(chan struct{})}
 	o := &g.Options
 	for _, t := range o.Types {
@@ -37,7 +39,7 @@ func (d *daemon) prepare(next *Generation) (*generation, error) {
 			return nil, fmt.Errorf("%w %q", jobqueue.ErrUnknownType, t)
 		}
 	}
-	d.setWorkers(o)
+	setWorkers(o, workers)
 	if d.Part != nil {
 		d.Part(o)
 	}
@@ -62,18 +64,18 @@ func (d *daemon) prepare(next *Generation) (*generation, error) {
 }
 
 // setWorkers has as many workers as commands said.
-func (d *daemon) setWorkers(o *runner.Options) {
-	if n, ok := d.workers[""]; ok && len(o.Groups) == 0 {
+func setWorkers(o *runner.Options, workers map[string]int) {
+	if n, ok := workers[""]; ok && len(o.Groups) == 0 {
 		o.Workers = n
 	}
-	groups := append(o.Groups[:0:0], o.Groups...)
-	for i := range groups {
-		if n, ok := d.workers[groups[i].Name]; ok && groups[i].Workers > 0 {
-			groups[i].Workers = n
+	o.Groups = slices.Clone(o.Groups)
+	for i := range o.Groups {
+		g := &o.Groups[i]
+		if n, ok := workers[g.Name]; ok && g.Workers > 0 {
+			g.Workers = n
 			o.Workers = 0
 		}
 	}
-	o.Groups = groups
 }
 
 // count notes that a job runs, until what it returns is called.

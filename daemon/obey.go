@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/wikifarm/jobqueue/control"
+	"github.com/wikifarm/jobqueue/runner/schedule"
 )
 
 // The verbs of the commands that a daemon obeys.
@@ -40,7 +41,7 @@ func (d *daemon) obey(ctx context.Context, cmd control.Command) (string, error) 
 	}
 	switch cmd.Verb {
 	case VerbReload:
-		return d.renew(ctx)
+		return d.renew(ctx, nil)
 	case VerbUpdate:
 		return d.update(ctx, cmd.Args[0])
 	case VerbWorkers:
@@ -61,33 +62,31 @@ func (d *daemon) obey(ctx context.Context, cmd control.Command) (string, error) 
 
 func (d *daemon) end(order Order, text string) (string, error) {
 	d.mu.Lock()
-	d.order = max(d.order, order)
-	d.mu.Unlock()
+	defer d.mu.Unlock()
+	if d.order > order {
+		return "", errStopping
+	}
+	d.order = order
 	d.stop()
 	return text, nil
 }
 
 // renew reads the configuration.
-func (d *daemon) renew(ctx context.Context) (string, error) {
-	if err := d.reload(ctx); err != nil {
-		return "", err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return fmt.Sprintf("generation %d", d.number), nil
-}
-
-func (d *daemon) update(ctx context.Context, domain string) (string, error) {
-	text, err := d.renew(ctx)
+func (d *daemon) renew(ctx context.Context, accept func(next *Generation, workers map[string]int) error) (string, error) {
+	n, err := d.reload(ctx, accept)
 	if err != nil {
 		return "", err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if knows := d.newest.Knows; knows != nil && !knows(domain) {
-		return "", fmt.Errorf("domain %q is not one of the farm's", domain)
-	}
-	return text, nil
+	return fmt.Sprintf("generation %d", n), nil
+}
+
+func (d *daemon) update(ctx context.Context, domain string) (string, error) {
+	return d.renew(ctx, func(next *Generation, _ map[string]int) error {
+		if next.Knows != nil && !next.Knows(domain) {
+			return fmt.Errorf("domain %q is not one of the farm's", domain)
+		}
+		return nil
+	})
 }
 
 // resize changes how many workers a group has, by a generation of its own.
@@ -96,39 +95,34 @@ func (d *daemon) resize(ctx context.Context, group, count string) (string, error
 	if err != nil || n < 1 || n > MaxWorkers {
 		return "", fmt.Errorf("the number of workers must be 1 to %d, not %q", MaxWorkers, count)
 	}
-	if err := d.checkGroup(group); err != nil {
-		return "", err
-	}
-	d.mu.Lock()
-	before, was := d.workers[group]
-	d.workers[group] = n
-	d.mu.Unlock()
-	text, err := d.renew(ctx)
+	text, err := d.renew(ctx, func(next *Generation, workers map[string]int) error {
+		workers[group] = n
+		return checkGroup(next.Options.Groups, group)
+	})
 	if err != nil {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if d.workers[group] = before; !was {
-			delete(d.workers, group)
-		}
 		return "", err
 	}
 	return fmt.Sprintf("%s, %d workers", text, n), nil
 }
 
-func (d *daemon) checkGroup(group string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+func checkGroup(groups []schedule.Group, group string) error {
 	var names []string
-	for _, g := range d.newest.Options.Groups {
+	for _, g := range groups {
+		if g.Name == group && g.Workers <= 0 {
+			return fmt.Errorf("%w: it does not run group %q", control.ErrNotMine, group)
+		}
 		names = append(names, g.Name)
 	}
-	switch {
+	switch list := strings.Join(names, ", "); {
 	case slices.Contains(names, group), group == "" && len(names) == 0:
 		return nil
 	case len(names) == 0:
 		return fmt.Errorf("there is no group %q, all types share the same workers", group)
+	case group == "":
+		return fmt.Errorf("say of which group, they are %s", list)
+	default:
+		return fmt.Errorf("there is no group %q, the groups are %s", group, list)
 	}
-	return fmt.Errorf("there is no group %q, the groups are %s", group, strings.Join(names, ", "))
 }
 
 func (d *daemon) logLevel(text string) (string, error) {

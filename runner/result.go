@@ -54,6 +54,19 @@ type Counts struct {
 	Unsettled  int // what became of them could not be recorded; they run again when their lease ends
 }
 
+// Add adds the counts of another run.
+func (c *Counts) Add(n Counts) {
+	c.Done += n.Done
+	c.Failed += n.Failed
+	c.Retried += n.Retried
+	c.Abandoned += n.Abandoned
+	c.Snoozed += n.Snoozed
+	c.Superseded += n.Superseded
+	c.GivenBack += n.GivenBack
+	c.Lost += n.Lost
+	c.Unsettled += n.Unsettled
+}
+
 // Runs returns how many runs ended with a result that was recorded.
 func (c Counts) Runs() int { return c.Done + c.Failed + c.Snoozed }
 

@@ -269,7 +269,7 @@ func (t *settler) settled(jobs []*job, lostClaims []*jobqueue.Claim) {
 	if len(unrun) > 0 {
 		t.s.r.log.Warn("claims lost before they were given back", t.s.r.attrs(unrun[0].claim, "jobs", len(unrun))...)
 	}
-	t.s.r.tally.add(func(c *Counts) { c.plus(n) })
+	t.s.r.tally.add(func(c *Counts) { c.Add(n) })
 	t.release(jobs)
 	for _, j := range jobs {
 		// From here on the job is its worker's again.
@@ -328,14 +328,4 @@ func (c *Counts) count(j *job) {
 			c.GivenBack++
 		}
 	}
-}
-
-func (c *Counts) plus(n Counts) {
-	c.Done += n.Done
-	c.Failed += n.Failed
-	c.Retried += n.Retried
-	c.Abandoned += n.Abandoned
-	c.Snoozed += n.Snoozed
-	c.GivenBack += n.GivenBack
-	c.Lost += n.Lost
 }
