@@ -40,8 +40,11 @@ func listen(t *testing.T, c jobqueue.Control, id string) *process {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.obeyed = append(p.obeyed, fmt.Sprint(cmd.Verb, cmd.Args))
-			if cmd.Verb == "fail" {
+			switch cmd.Verb {
+			case "fail":
 				return "", errors.New("no such thing")
+			case "other":
+				return "", fmt.Errorf("%w: it has no arms", control.ErrNotMine)
 			}
 			return "did " + cmd.Verb, nil
 		},
@@ -111,10 +114,12 @@ func TestAnswers(t *testing.T) {
 		a := listen(t, c, "a")
 		listen(t, c, "b")
 		good, bad := send(t, c, control.Command{Verb: "reload"}), send(t, c, control.Command{Verb: "fail", To: []string{"b"}})
+		other := send(t, c, control.Command{Verb: "other", To: []string{"a"}})
 		time.Sleep(2 * time.Second)
 		for id, want := range map[string][]control.Answer{
-			good: {{Process: "a", Owner: "host:a", Text: "did reload"}, {Process: "b", Owner: "host:b", Text: "did reload"}},
-			bad:  {{Process: "b", Owner: "host:b", Err: "no such thing"}},
+			good:  {{Process: "a", Owner: "host:a", Text: "did reload"}, {Process: "b", Owner: "host:b", Text: "did reload"}},
+			bad:   {{Process: "b", Owner: "host:b", Err: "no such thing"}},
+			other: {{Process: "a", Owner: "host:a", Err: "not for this process: it has no arms", NotMine: true}},
 		} {
 			got, err := control.Answers(t.Context(), c, id)
 			if err != nil {
@@ -126,7 +131,7 @@ func TestAnswers(t *testing.T) {
 		}
 		// A process that ends because it was told to has answered.
 		id := send(t, c, control.Command{Verb: "stop"})
-		for len(a.said()) < 2 {
+		for len(a.said()) < 3 {
 			time.Sleep(time.Millisecond)
 		}
 		a.stop()
@@ -148,6 +153,35 @@ func TestLastCommand(t *testing.T) {
 		got, err := control.Answers(t.Context(), c, id)
 		if err != nil || len(got) != 1 || len(a.said()) != 1 {
 			t.Errorf("%v, %v, and %v was obeyed, want one answer", got, err, a.said())
+		}
+	})
+}
+
+// A slow store answers a look after a while, unless who looks gives up.
+type slow struct{ jobqueue.Control }
+
+func (s slow) Values(ctx context.Context, prefix string) ([]jobqueue.Value, error) {
+	select {
+	case <-time.After(time.Second):
+		return s.Control.Values(ctx, prefix)
+	case <-ctx.Done():
+		return nil, jobqueue.ErrUnavailable
+	}
+}
+
+// A look that the end of a process interrupts is made again: what was given by then has an answer.
+func TestLastCommandToASlowStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := queuememory.New()
+		a := listen(t, slow{c}, "a")
+		for looks := range 20 {
+			time.Sleep(10*time.Second + time.Duration(looks)*100*time.Millisecond)
+			id := send(t, c, control.Command{Verb: "stop"})
+			a.stop()
+			if got, err := control.Answers(t.Context(), c, id); err != nil || len(got) != 1 {
+				t.Fatalf("%v, %v, want one answer", got, err)
+			}
+			a = listen(t, slow{c}, "a")
 		}
 	})
 }
