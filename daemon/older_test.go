@@ -2,6 +2,8 @@ package daemon_test
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -48,5 +50,30 @@ func TestReadingTakesLong(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		stop()
 		<-ended
+	})
+}
+
+// Older generations end while the newest asks what they run: under the race detector neither disturbs the other, and
+// together they have as many jobs as there are workers.
+func TestOlderEndWhileNewestClaims(t *testing.T) {
+	bubble(t, runner.Options{Workers: 6}, func(f *farm) {
+		const changes = 5
+		ctx, stop := context.WithCancel(f.t.Context())
+		ended := f.start(ctx)
+		for i := range changes {
+			time.Sleep(2 * time.Second)
+			// Those in the middle of the list end first.
+			f.push(fmt.Sprint("long", i), time.Minute+time.Duration((i*3)%changes)*time.Second)
+			time.Sleep(time.Second)
+			f.write(fmt.Sprint("word", i))
+		}
+		for i := range 1000 {
+			f.push(strconv.Itoa(i), 100*time.Millisecond)
+		}
+		time.Sleep(10 * time.Minute)
+		stop()
+		if res := <-ended; res.Counts.Done != 1000+changes || f.peak() > 6 {
+			f.t.Errorf("%v, %d jobs at once, want all done, and 6 at once", res.Result, f.peak())
+		}
 	})
 }
