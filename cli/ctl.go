@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/control"
 	"github.com/wikifarm/jobqueue/daemon"
@@ -32,8 +33,8 @@ func (e *env) ctl() *cobra.Command {
 		Long: `Give a command to every runjobs --wait of the farm, or to those of --to, and wait for their answers.
 They look for commands once a second, wherever they run.
 
-Exit status: 0 if all have obeyed, 1 if one refused, did not answer within --timeout, or
-there is none.`,
+Exit status: 0 if all have obeyed, or for workers all that run the group, 1 if one refused or did
+not answer within --timeout, or there is none.`,
 		Run: func(*cobra.Command, []string) {},
 	}
 	c.Args = func(_ *cobra.Command, args []string) error {
@@ -72,6 +73,9 @@ func (e *env) order(o *order, verb, args, short string) *cobra.Command {
 		}
 		return o.check(verb)
 	}
+	if verb == daemon.VerbWorkers {
+		c.SetFlagErrorFunc(negative)
+	}
 	c.RunE = e.run(false, func(ctx context.Context, s *session) error {
 		o.cmd.Verb = verb
 		return o.give(ctx, c.OutOrStdout(), s)
@@ -84,7 +88,7 @@ func (o *order) check(verb string) error {
 	switch verb {
 	case daemon.VerbWorkers:
 		if n, err := strconv.Atoi(o.cmd.Args[1]); err != nil || n < 1 || n > daemon.MaxWorkers {
-			return usagef("the number of workers must be 1 to %d, not %q", daemon.MaxWorkers, o.cmd.Args[1])
+			return notWorkers(o.cmd.Args[1])
 		}
 	case daemon.VerbLogLevel:
 		if !slices.Contains([]string{"debug", "info", "warn", "error"}, o.cmd.Args[0]) {
@@ -92,6 +96,20 @@ func (o *order) check(verb string) error {
 		}
 	}
 	return nil
+}
+
+func notWorkers(count string) error {
+	return usagef("the number of workers must be 1 to %d, not %q", daemon.MaxWorkers, count)
+}
+
+// negative tells a number of workers below 0 from a flag that there is not.
+func negative(c *cobra.Command, err error) error {
+	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		if _, bad := strconv.Atoi(e.GetSpecifiedShortnames()); bad == nil {
+			return notWorkers("-" + e.GetSpecifiedShortnames())
+		}
+	}
+	return flagError(c, err)
 }
 
 // answerTime is the time between two looks for answers.
@@ -124,13 +142,18 @@ func (o *order) give(ctx context.Context, out io.Writer, s *session) error {
 	if err != nil {
 		return err
 	}
-	failed := len(deaf)
+	failed, obeyed := len(deaf), 0
 	for _, a := range answers {
 		delete(processes, a.Process)
 		text := a.Text
-		if a.Err != "" {
+		switch {
+		case a.NotMine:
+			text = a.Err
+		case a.Err != "":
 			failed++
 			text = "refused: " + a.Err
+		default:
+			obeyed++
 		}
 		if _, err := fmt.Fprintf(out, "%s %s\n", jobqueue.EscapeName(a.Owner), escape(text)); err != nil {
 			return err
@@ -142,7 +165,7 @@ func (o *order) give(ctx context.Context, out io.Writer, s *session) error {
 			return err
 		}
 	}
-	if failed > 0 {
+	if failed > 0 || obeyed == 0 {
 		return &statusError{status: exitFailed}
 	}
 	return nil
@@ -185,7 +208,7 @@ func (o *order) hearers(ctx context.Context, s *session) (processes map[string]s
 	}
 	for _, to := range o.to {
 		if !found[to] {
-			return nil, nil, usagef("there is no runner %q alive; jobctl runners lists them", to)
+			return nil, nil, fmt.Errorf("no runner %q is alive; jobctl runners lists them", to)
 		}
 	}
 	return processes, deaf, nil

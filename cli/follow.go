@@ -16,9 +16,15 @@ func (e *env) follow(ctx context.Context, f *runFlags, first *session, r *report
 	if e.config != "" {
 		o.Files = []string{e.config}
 	}
-	var newest atomic.Pointer[session]
+	var newest atomic.Pointer[session] // in force
 	newest.Store(first)
 	defer e.serve(ctx, f, newest.Load)()
+	next := first
+	o.Reloaded = func(err error) {
+		if err == nil {
+			newest.Store(next)
+		}
+	}
 	begun := false
 	o.Next = func(ctx context.Context) (_ *daemon.Generation, err error) {
 		s := first
@@ -33,8 +39,7 @@ func (e *env) follow(ctx context.Context, f *runFlags, first *session, r *report
 			return nil, err
 		}
 		e.exports.watch(s, o)
-		newest.Store(s)
-		begun = true
+		next, begun = s, true
 		return &daemon.Generation{Group: s.Group, Registry: s.reg, Options: *o, Knows: s.farm.Has, Close: s.Close}, nil
 	}
 	return daemon.Run(ctx, o)

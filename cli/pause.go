@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/runner"
 )
 
 // pause returns the command; that of ctl waits until the runners have heard of it.
@@ -37,6 +38,9 @@ pushed, shown and changed as ever.`,
 			if p.Domain != "" && !s.farm.Has(p.Domain) {
 				return usagef("domain %q is not one of the farm's, which are %s", p.Domain, some(s.farm.Domains()))
 			}
+			if err := s.knownType(ctx, p.Type); err != nil {
+				return err
+			}
 			p.By = whoami()
 			if err := s.Pause(ctx, p); err != nil {
 				return err
@@ -48,6 +52,40 @@ pushed, shown and changed as ever.`,
 		})(c, args)
 	}
 	return c
+}
+
+// knownType returns an error for a type that nobody knows: neither the farm file, the program nor a runner names it, and
+// nothing of it is in a store. To pause it would hold back nothing.
+func (s *session) knownType(ctx context.Context, typ string) error {
+	names := append(s.farm.Types(), s.reg.Types()...)
+	if typ == "" || slices.Contains(names, typ) {
+		return nil
+	}
+	all, err := runner.Runners(ctx, s.Group)
+	if err != nil {
+		return nil // What cannot be asked may know it.
+	}
+	for _, p := range all {
+		if names = append(names, p.Types...); p.TypeCount > len(p.Types) {
+			return nil
+		}
+	}
+	for _, st := range s.Stores {
+		counts, err := st.Backend.Counts(ctx)
+		if err != nil {
+			return nil
+		}
+		for _, c := range counts {
+			if c.Total() > 0 {
+				names = append(names, c.Type)
+			}
+		}
+	}
+	if slices.Contains(names, typ) {
+		return nil
+	}
+	slices.Sort(names)
+	return usagef("type %q is unknown: the farm file does not name it, no runner has it, and no store has jobs of it; known are %s", typ, some(slices.Compact(names)))
 }
 
 func (e *env) resume(o *order) *cobra.Command {

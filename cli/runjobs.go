@@ -115,7 +115,7 @@ type reported struct {
 // options says how to run the jobs of a session.
 func (f *runFlags) options(s *session, r *reported) (*runner.Options, error) {
 	o := f.o
-	o.Logger, o.Label, o.Abort = s.log, s.claimed, r.abort
+	o.Logger, o.Label, o.Abort, o.Config = s.log, s.claimed, r.abort, s.farm.Digest()
 	o.OnEnd = func(e runner.Ended) { r.ended(s, e) }
 	s.farm.Share(&o)
 	if s.farm.Domains() != nil {

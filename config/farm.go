@@ -31,6 +31,7 @@ type Farm struct {
 	Inline *runner.Options
 
 	path      string
+	digest    string
 	readOnly  string
 	backends  map[string]backend
 	owner     map[string]string // of each partition: the federated backend
@@ -61,7 +62,7 @@ func Load(path string) (*Farm, error) {
 	if top == nil {
 		return nil, fmt.Errorf("%s: the file is empty, at least backends is needed", path)
 	}
-	f := &Farm{path: path}
+	f := &Farm{path: path, digest: digestOf(data)}
 	f.read(r, top)
 	if len(r.errs) > 0 {
 		return nil, errors.Join(r.errs...)

@@ -50,6 +50,10 @@ type Options struct {
 	// Reload has Next called whenever it receives, as after a signal.
 	Reload <-chan os.Signal
 
+	// Reloaded is told, after each call of Next but such as commands refused what came of it, whether the configuration
+	// that it read is in force; it may be nil.
+	Reloaded func(err error)
+
 	// Level is set by the command log-level; nil refuses it.
 	Level *slog.LevelVar
 
@@ -182,16 +186,17 @@ func (d *daemon) reload(ctx context.Context, accept func(next *Generation, worke
 	}
 	next, err := d.Next(ctx)
 	if err != nil {
+		d.tell(err)
 		return 0, err
 	}
 	workers := maps.Clone(d.workers)
 	if accept != nil {
-		err = accept(next, workers)
+		if err := accept(next, workers); err != nil {
+			return 0, errors.Join(err, next.close())
+		}
 	}
-	var g *generation
-	if err == nil {
-		g, err = d.prepare(next, workers)
-	}
+	g, err := d.prepare(next, workers)
+	d.tell(err)
 	if err != nil {
 		return 0, errors.Join(err, next.close())
 	}
@@ -208,6 +213,13 @@ func (d *daemon) reload(ctx context.Context, accept func(next *Generation, worke
 	d.newest = g
 	go g.run()
 	return d.number, nil
+}
+
+// tell says whether the configuration that was read is in force.
+func (d *daemon) tell(err error) {
+	if d.Reloaded != nil {
+		d.Reloaded(err)
+	}
 }
 
 // finish lets all generations end once their jobs have.

@@ -2,10 +2,13 @@ package daemon_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/control"
@@ -128,6 +131,27 @@ func TestStoreChanges(t *testing.T) {
 		<-ended
 		if !was.closed.Load() || !third.closed.Load() {
 			t.Error("a store is left open")
+		}
+	})
+}
+
+// Whether the configuration that was read last is in force is told, and what a command refuses says nothing of it.
+func TestReloaded(t *testing.T) {
+	bubble(t, runner.Options{}, func(f *farm) {
+		var told []string
+		f.start(f.t.Context(), func(o *daemon.Options) {
+			o.Reloaded = func(err error) { told = append(told, fmt.Sprint(err)) }
+		})
+		time.Sleep(2 * time.Second)
+		f.command("update", "nosuch")
+		f.write("bad")
+		time.Sleep(time.Minute)
+		f.command("reload")
+		f.write("one")
+		time.Sleep(2 * time.Second)
+		const bad = "farm:1: bad is no word"
+		if diff := cmp.Diff([]string{"<nil>", bad, bad, "<nil>"}, told); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -119,10 +119,11 @@ type Options struct {
 	// on it. Default host name and process id.
 	Owner string
 
-	// Process and Generation are for the runner's [Presence]: under which id the process answers commands, and how many
-	// times it has read its configuration.
+	// Process, Generation and Config are for the runner's [Presence]: under which id the process answers commands, how many
+	// times it has read its configuration, and what tells that configuration from others, in a few letters.
 	Process    string
 	Generation int
+	Config     string
 
 	// Poll is the longest time between two looks at what is ready while
 	// there is nothing to do. Default 1 s.

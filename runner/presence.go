@@ -32,6 +32,7 @@ type Presence struct {
 	Owner       string       `json:"owner"`                // Options.Owner, a label
 	Process     string       `json:"process,omitempty"`    // Options.Process
 	Generation  int          `json:"generation,omitempty"` // Options.Generation
+	Config      string       `json:"config,omitempty"`     // Options.Config
 	Host        string       `json:"host"`
 	PID         int          `json:"pid"`
 	Version     string       `json:"version"` // of the program, as it was built
@@ -183,7 +184,8 @@ func (r *run) progress(ctx context.Context, told int) int {
 // presence returns what to say, no longer than a value may be.
 func (r *run) presence(started time.Time) []byte {
 	p := Presence{
-		ID: r.id, Owner: printable(r.o.Owner), Process: r.o.Process, Generation: r.o.Generation, PID: os.Getpid(), Version: version(),
+		ID: r.id, Owner: printable(r.o.Owner), Process: r.o.Process, Generation: r.o.Generation, Config: r.o.Config,
+		PID: os.Getpid(), Version: version(),
 		Started: started.UTC(), Workers: r.o.Workers,
 	}
 	p.Host, _ = os.Hostname()
