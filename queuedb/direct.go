@@ -68,7 +68,7 @@ func (p *poppingDirect) claim(ctx context.Context) (none bool, err error) {
 	p.looks = append(slices.Clip(p.queues), delayed)
 	after, final := p.b.reached.after(p.looks, p.started)
 	due := time.Since(time.Unix(0, p.b.due.Load())) < dueAgain
-	if !final && p.b.reached.willBeShort(p.looks) {
+	if !final && p.b.reached.willBeShort(p.looks, p.started) {
 		return p.look(ctx, p.b.reached.full(p.looks, p.started), true, true)
 	}
 	none, err = p.look(ctx, after, final, due)

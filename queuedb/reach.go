@@ -71,12 +71,13 @@ func (c *reaches) after(queues []int64, now time.Time) (after []int64, final boo
 }
 
 // willBeShort reports whether a claim is likely to come up short, as the last one of each queue did, and
-// the full look that it then needs is cheap.
-func (c *reaches) willBeShort(queues []int64) bool {
+// the full looks that it may then make are cheap.
+func (c *reaches) willBeShort(queues []int64, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, q := range queues {
-		if k := c.queues[q]; k == nil || k.took >= cheapLook || q != delayed && !k.short {
+		k := c.queues[q]
+		if k == nil || q != delayed && !k.short || k.took >= cheapLook && k.mayLook(now) {
 			return false
 		}
 	}
