@@ -32,8 +32,9 @@ func (b *batch) rest() int { return max(0, len(b.jobs)-int(b.next.Load())) }
 // A pool is the buffer between the fetcher and the workers, and counts
 // the workers. Its lock is taken once per batch and whenever a worker runs dry.
 type pool struct {
-	wake func() // tells the fetcher to look again
-	more func() // and to see what goes before what waits
+	wake func()         // tells the fetcher to look again
+	more func()         // and to see what goes before what waits
+	calm func(busy int) // is called when a worker runs dry, with how many are at work
 
 	mu     sync.Mutex
 	filled sync.Cond
@@ -47,8 +48,8 @@ type pool struct {
 	strayed atomic.Int64 // how much was charged since the buffer was last put in order, either way
 }
 
-func newPool(workers int, wake, more func()) *pool {
-	p := &pool{wake: wake, more: more, alive: workers}
+func newPool(workers int, wake, more func(), calm func(busy int)) *pool {
+	p := &pool{wake: wake, more: more, calm: calm, alive: workers}
 	p.filled.L = &p.mu
 	return p
 }
@@ -197,6 +198,7 @@ func (p *pool) take() (*job, *batch) {
 		}
 		p.idle++
 		p.wake()
+		p.calm(p.busy())
 		p.filled.Wait()
 		p.idle--
 	}
@@ -247,7 +249,11 @@ func (p *pool) block(n int) {
 	defer p.mu.Unlock()
 	p.stuck += n
 	p.wake()
+	p.calm(p.busy())
 }
+
+// busy is how many workers run a job which is not overdue.
+func (p *pool) busy() int { return p.alive - p.idle - p.stuck }
 
 // A load is how full a pool is.
 type load struct {
@@ -272,7 +278,7 @@ func (p *pool) load() load {
 		l.work += time.Duration(n) * b.each
 	}
 	l.free = max(0, p.idle-l.buffered)
-	l.busy = p.alive - p.idle - p.stuck
+	l.busy = p.busy()
 	l.stuck = p.stuck
 	return l
 }

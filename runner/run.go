@@ -99,7 +99,7 @@ func newRun(g *jobqueue.Group, reg *jobqueue.Registry, o *Options) *run {
 		s.index = len(r.stores)
 		r.stores = append(r.stores, s)
 	}
-	r.pool = newPool(r.o.Workers, r.wake, func() { r.more(&r.eager) })
+	r.pool = newPool(r.o.Workers, r.wake, func() { r.more(&r.eager) }, r.calm)
 	r.workers = make([]*worker, r.o.Workers)
 	for i := range r.workers {
 		r.workers[i] = &worker{r: r, id: i}

@@ -21,7 +21,7 @@ const (
 )
 
 // A settler settles the jobs of a store in batches. While workers are busy it
-// waits a moment for more; when they are not, it settles at once.
+// waits a moment for more; when none is, it settles at once.
 // It repeats a settlement until the store has answered it, and only
 // giveUp makes it end before. What only a part of the store does not take is
 // set aside, and tried again beside the rest.
@@ -85,6 +85,22 @@ func poke(c chan struct{}) {
 	}
 }
 
+// atWork reports whether workers have something to do, so that there will be more to settle.
+func (r *run) atWork() bool {
+	l := r.pool.load()
+	return l.buffered > 0 || l.busy > int(r.unsure.Load())
+}
+
+// calm has what there is settled if no worker is busy but those who wait for it.
+func (r *run) calm(busy int) {
+	if busy > int(r.unsure.Load()) {
+		return
+	}
+	for _, s := range r.stores {
+		poke(s.settler.wake)
+	}
+}
+
 // collect empties the outboxes.
 func (t *settler) collect(pending []*job) []*job {
 	for i := range t.boxes {
@@ -113,7 +129,7 @@ func (t *settler) run() {
 			since = time.Now()
 		}
 		for flying < flights && len(pending) > 0 && (closing || len(pending) >= settleSoon ||
-			time.Since(since) >= settleWait || !t.s.r.pool.working()) {
+			time.Since(since) >= settleWait || !t.s.r.atWork()) {
 			n := min(len(pending), settleMax)
 			go t.fly(append([]*job(nil), pending[:n]...))
 			flying++
@@ -121,6 +137,9 @@ func (t *settler) run() {
 			clear(pending[rest:])
 			pending = pending[:rest]
 			since = time.Time{}
+			if rest > 0 {
+				since = time.Now() // What is left over waits for more, too.
+			}
 		}
 		if closing && flying == 0 && len(pending) == 0 && t.asides.Load() == 0 {
 			return

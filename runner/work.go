@@ -150,8 +150,8 @@ func (w *worker) settleFirst(j *job) bool {
 	j.outcome = jobqueue.Outcome{Claim: j.claim, Do: jobqueue.ActionDone}
 	j.state.Store(sure)
 	w.early.Store(j)
-	j.hand.beater.s.settler.add(w.id, j)
 	w.r.unsure.Add(1)
+	j.hand.beater.s.settler.add(w.id, j)
 	ok := <-j.early
 	w.r.unsure.Add(-1)
 	w.r.wake()
