@@ -251,10 +251,23 @@ func (p *pushing) store() error {
 	}
 	p.lines.add(ready.Numbers())
 	number, text := func(n int64) bool { return n != 0 }, func(s string) bool { return s != "" }
-	err := p.ExecEach("job_add", ids, queues, times, sparse(tries, number), sparse(digests, func(d []byte) bool { return d != nil }),
-		sparse(rootKeys, text), sparse(rootTimes, number), sparse(headers, text), params)
-	if err == nil && len(ready) > 0 {
+	said := []any{sparse(tries, number), sparse(digests, func(d []byte) bool { return d != nil }),
+		sparse(rootKeys, text), sparse(rootTimes, number), sparse(headers, text)}
+	var err error
+	if p.Exclusive() || slices.ContainsFunc(said, func(column any) bool { return column != nil }) {
+		err = p.ExecEach("job_add", ids, queues, times, said[0], said[1], said[2], said[3], said[4], params)
+	} else {
+		err = p.ExecEach("job_add_plain", ids, queues, times, params)
+	}
+	switch {
+	case err != nil || len(ready) == 0:
+	case p.Exclusive():
 		err = p.ExecEach("ready_push", ready)
+	case len(delayed)+len(p.late) == 0:
+		err = p.ExecEach("ready_push", ids, queues, times)
+	default:
+		isReady := func(i int) bool { return ready.has(ids[i]) }
+		err = p.ExecEach("ready_push", only(ids, isReady), only(queues, isReady), only(times, isReady))
 	}
 	if err == nil && len(delayed) > 0 {
 		err = p.delay(releases, delayed)
@@ -263,6 +276,17 @@ func (p *pushing) store() error {
 		err = p.lineUp(p.lateAt, p.late, column(len(p.late), p.now()))
 	}
 	return err
+}
+
+// only returns the rows of a column that are wanted.
+func only(column []int64, wanted func(i int) bool) []int64 {
+	var rows []int64
+	for i, v := range column {
+		if wanted(i) {
+			rows = append(rows, v)
+		}
+	}
+	return rows
 }
 
 // sparse returns a column, or nil, which is cheaper, where it says nothing.

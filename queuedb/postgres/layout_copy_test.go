@@ -79,8 +79,8 @@ func pushArrays(ctx context.Context, c *pgx.Conn, params [][]byte) error {
 		queues[i], times[i] = 1, now
 	}
 	rest := &pgx.Batch{}
-	rest.Queue(postgres.Statements["job_add"], ids, queues, times, nil, nil, nil, nil, nil, params)
-	rest.Queue(postgres.Statements["ready_push"], ids)
+	rest.Queue(postgres.Statements["job_add_plain"], ids, queues, times, params)
+	rest.Queue(postgres.Statements["ready_push"], ids, queues, times)
 	rest.Queue("commit")
 	return c.SendBatch(ctx, rest).Close()
 }

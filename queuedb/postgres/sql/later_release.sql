@@ -20,7 +20,7 @@ with clock as materialized (
     limit $3::bigint
     for update skip locked
   ) as l
-  where oldest <= 3
+  where oldest <= 4
 ), gone as (
   delete from later
   where job = any(array(select job from due))

@@ -16,7 +16,7 @@ with clock as materialized (
 ), due as materialized (
   select now, start
   from span, sweep, meta
-  where oldest <= 3
+  where oldest <= 4
     and ($11::boolean or not exists (select 1 from later where release between start and now))
     and swept between now - 1000000 and now
 ), wanted as materialized (
