@@ -5,16 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/config"
-	"github.com/wikifarm/jobqueue/runner"
 )
 
 // A severity is the exit status of check, as monitoring plugins have it.
@@ -42,8 +37,7 @@ type check struct {
 	minFree      int64
 	noRunners    bool
 	asJSON       bool
-
-	count func(context.Context, config.Store) ([]jobqueue.Counts, error) // of a store
+	timeout      time.Duration
 
 	looked   bool // at all queues that have work
 	problems []problem
@@ -66,8 +60,7 @@ func (k *check) add(level severity, format string, args ...any) {
 // newCheck returns a check without flags.
 func newCheck() *check {
 	return &check{
-		maxAge: 10 * time.Minute, maxIdle: 10 * time.Minute, maxAbandoned: -1, maxGrowth: 100, minFree: 64 << 20,
-		count: func(ctx context.Context, st config.Store) ([]jobqueue.Counts, error) { return st.Backend.Counts(ctx) },
+		maxAge: 10 * time.Minute, maxIdle: 10 * time.Minute, maxAbandoned: -1, maxGrowth: 100, minFree: 64 << 20, timeout: 10 * time.Second,
 	}
 }
 
@@ -101,14 +94,56 @@ To see growth, it notes the number of abandoned jobs in the default backend.`,
 	fs.BoolVar(&k.noRunners, "no-runners", false, "do not expect a live runner, as where cron starts them")
 	fs.BoolVar(&k.asJSON, "json", false, "print one JSON document")
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return undecided(flagError(c, err)) })
-	inner := e.run(false, func(ctx context.Context, s *session) error { return k.run(ctx, s) })
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := inner(c, args); err != nil {
-			k.unasked(err)
-		}
-		return k.print(c)
-	}
+	fs.Var(&flag{text: k.timeout.String(), kind: "duration", read: k.setTimeout}, "timeout", "how long it may take; what has not answered by then is UNKNOWN")
+	c.RunE = func(c *cobra.Command, _ []string) error { return k.within(e, c).print(c) }
 	return c
+}
+
+func (k *check) setTimeout(s string) error {
+	d, err := config.ParseDuration(s)
+	if err != nil || d < time.Second {
+		return errors.New("it must be a length of time from 1s on")
+	}
+	k.timeout = d
+	return nil
+}
+
+// within checks the farm, and returns what was found in the time there is.
+func (k *check) within(e *env, c *cobra.Command) *check {
+	deadline := time.Now().Add(k.timeout)
+	ctx, cancel := context.WithTimeout(c.Context(), k.timeout-k.timeout/8)
+	defer cancel()
+	c.SetContext(ctx)
+	last := time.NewTimer(k.timeout)
+	defer last.Stop()
+	found, closed := make(chan *check, 1), make(chan struct{})
+	go func() {
+		defer close(closed)
+		own, judged := *k, false
+		err := e.run(false, func(ctx context.Context, s *session) error {
+			// Half of the time is for reading, the rest for what is written then.
+			own.judge(ctx, watch(ctx, s, "", time.Until(deadline)/2))
+			judged = true
+			found <- &own
+			return nil
+		})(c, nil)
+		if !judged {
+			own.unasked("", err)
+			found <- &own
+		}
+	}()
+	select {
+	case k = <-found:
+	case <-last.C:
+		k.unasked("", fmt.Errorf("the stores could not be opened within %v", k.timeout))
+		return k
+	}
+	// A store that hangs may not even be closed.
+	select {
+	case <-closed:
+	case <-last.C:
+	}
+	return k
 }
 
 // undecided makes a mistake in the command line one that leaves the check undecided.
@@ -120,163 +155,6 @@ func undecided(err error) error {
 		return &statusError{int(unknown), e.err}
 	}
 	return err
-}
-
-func (k *check) run(ctx context.Context, s *session) error {
-	err := k.ready(ctx, s)
-	if !k.noCount {
-		err = errors.Join(err, k.abandoned(ctx, s))
-	}
-	return errors.Join(err, k.room(s))
-}
-
-// unasked notes what could not be asked, each once.
-func (k *check) unasked(err error) {
-	for _, line := range lines(err) {
-		p := problem{unknown.String(), escape(line), unknown}
-		if !slices.Contains(k.problems, p) {
-			k.problems = append(k.problems, p)
-		}
-	}
-}
-
-// ready looks at the queues that have work.
-func (k *check) ready(ctx context.Context, s *session) error {
-	runners, err := runner.Runners(ctx, s.Group)
-	expect := !k.noRunners
-	if errors.Is(err, errors.ErrUnsupported) {
-		expect, err = false, nil
-	}
-	if err != nil {
-		return err
-	}
-	pauses, err := s.Pauses(ctx)
-	if err != nil {
-		return err
-	}
-	var queues int
-	var old, uncovered, astray []string
-	var oldest time.Duration
-	unhandled := map[string]bool{}
-	k.looked = true
-	for _, st := range s.Stores {
-		for b, err := range st.Backend.Ready(ctx) {
-			if err != nil {
-				k.unasked(err)
-				k.looked = false
-				continue // That was the last of this store.
-			}
-			queues++
-			runs := func(p runner.Presence) bool { return p.Covers(b.Name) }
-			handles := func(p runner.Presence) bool {
-				p.AllDomains, p.Only = true, nil
-				return p.Covers(b.Name)
-			}
-			switch {
-			case slices.ContainsFunc(pauses, func(p jobqueue.Pause) bool { return p.Covers(b.Name) }):
-				k.paused++
-				continue
-			case !s.farm.Enabled(b.Name):
-				k.closed++
-				continue
-			case s.Backend(b.Type) != st.Backend:
-				astray = append(astray, st.Name+":"+b.Name.String())
-			case !s.reg.Has(b.Type) && !slices.ContainsFunc(runners, handles):
-				unhandled[jobqueue.EscapeName(b.Type)] = true
-			case expect && !slices.ContainsFunc(runners, runs):
-				uncovered = append(uncovered, b.Name.String())
-			}
-			if oldest = max(oldest, b.Age); b.Age > k.maxAge {
-				old = append(old, b.Name.String())
-			}
-		}
-	}
-	if len(old) > 0 {
-		k.add(critical, "the oldest ready job has waited for %v, more than %v, in %s", oldest.Round(time.Second), k.maxAge, example(old))
-	}
-	if len(uncovered) > 0 {
-		k.add(critical, "no live runner, of %d, runs %s", len(runners), example(uncovered))
-	}
-	if len(unhandled) > 0 {
-		var types []string
-		for t := range unhandled {
-			types = append(types, t)
-		}
-		k.add(warning, "no handler for %s", example(types))
-	}
-	if len(astray) > 0 {
-		k.add(warning, "jobs in a backend their type is not routed to: %s", example(astray))
-	}
-	if err := k.idle(ctx, s, oldest); err != nil {
-		return err
-	}
-	k.measure("oldest", "s", oldest.Seconds(), "", strconv.FormatFloat(k.maxAge.Seconds(), 'f', -1, 64))
-	k.measure("queues", "", float64(queues), "", "")
-	k.measure("paused", "", float64(k.paused), "", "")
-	if s.farm.Restricted() {
-		k.measure("not_enabled", "", float64(k.closed), "", "")
-	}
-	k.measure("runners", "", float64(len(runners)), "", "")
-	return nil
-}
-
-// idle looks at whether runners get anything done, the oldest ready job being so old.
-func (k *check) idle(ctx context.Context, s *session, oldest time.Duration) error {
-	ago, ok, err := runner.Progress(ctx, s.Group)
-	if errors.Is(err, errors.ErrUnsupported) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if ok {
-		k.measure("idle", "s", ago.Seconds(), "", "")
-	}
-	switch {
-	case k.maxIdle == 0 || oldest <= k.maxIdle:
-	case !ok:
-		k.add(critical, "jobs have been ready for %v, and no runner ever got anything done", oldest.Round(time.Second))
-	case ago > k.maxIdle:
-		k.add(critical, "runners got nothing done for %v, with jobs ready", ago.Round(time.Second))
-	}
-	return nil
-}
-
-// room looks at the disks of the stores, where that can be told.
-func (k *check) room(s *session) error {
-	return s.farm.Files(func(f config.File) error {
-		free, ok := freeBytes(filepath.Dir(f.Path))
-		if !ok {
-			return nil
-		}
-		if free < uint64(k.minFree) {
-			k.add(warning, "the disk of %s has %d MiB left, less than %d MiB", f.Name, free>>20, k.minFree>>20)
-		}
-		k.measure("free_"+f.Name, "B", float64(free), fmt.Sprintf("%d:", k.minFree), "")
-		return nil
-	})
-}
-
-// perfLabel makes of a name one of a measurement, which is in quotes and before an equals sign, behind the bar.
-var perfLabel = strings.NewReplacer("'", "%27", "=", "%3D", "|", "%7C")
-
-// measure adds to what is printed behind the bar.
-func (k *check) measure(name, unit string, value float64, warn, crit string) {
-	item := fmt.Sprintf("'%s'=%.0f%s", perfLabel.Replace(jobqueue.EscapeName(name)), value, unit)
-	if warn != "" || crit != "" {
-		item += ";" + warn + ";" + crit
-	}
-	k.perf = append(k.perf, item)
-}
-
-// example names the first of a list, and how many more there are.
-func example(names []string) string {
-	slices.Sort(names)
-	names = slices.Compact(names)
-	if len(names) == 1 {
-		return names[0]
-	}
-	return fmt.Sprintf("%s and %d more", names[0], len(names)-1)
 }
 
 // verdict returns the worst that was found, and what is to be said of it.

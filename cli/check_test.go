@@ -1,15 +1,23 @@
 package cli_test
 
 import (
+	"context"
 	"database/sql"
+	"fmt"
+	"iter"
+	"net"
+	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/cli"
+	"github.com/wikifarm/jobqueue/config"
 	"github.com/wikifarm/jobqueue/queuedb/sqlite"
+	"github.com/wikifarm/jobqueue/queuememory"
 )
 
 // abandon leaves so many abandoned jobs in the file jobs.db, and returns its backend.
@@ -121,6 +129,60 @@ func TestCheckCriticalFirst(t *testing.T) {
 	if _, err := db.ExecContext(t.Context(), "drop table abandoned"); err != nil {
 		t.Fatal(err)
 	}
-	checks(t, 2, "CRITICAL: no live runner, of 0, runs default/null; invalid: ")
-	checks(t, 3, "UNKNOWN: invalid: ", "--no-runners")
+	checks(t, 2, "CRITICAL: no live runner, of 0, runs default/null; backend jobs.db: invalid: ")
+	checks(t, 3, "UNKNOWN: backend jobs.db: invalid: ", "--no-runners")
+}
+
+// A deaf store heeds no context.
+type deaf struct {
+	*queuememory.Backend
+	ear chan struct{}
+}
+
+func (b *deaf) Ready(context.Context, ...jobqueue.Name) iter.Seq2[jobqueue.Backlog, error] {
+	<-b.ear
+	return func(func(jobqueue.Backlog, error) bool) {}
+}
+
+// A store that does not answer is named in time, and hides nothing of the others.
+func TestCheckAnswersInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, two, three := newSlow(), newSlow(), &deaf{queuememory.New(), make(chan struct{})}
+		defer close(three.ear)
+		put(t, one, "default", "null", 1)
+		two.hangs.Store(true)
+		begun := time.Now()
+		got := cli.Check(t.Context(), 5*time.Second, config.Store{Name: "one", Backend: one}, config.Store{Name: "two", Backend: two}, config.Store{Name: "three", Backend: three})
+		for _, want := range []string{"backend two: no answer for 5s: ", "backend three: no answer for 5s: ", "no handler for null"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("check says %q, want %q", got, want)
+			}
+		}
+		if strings.Count(got, "backend two") != 1 {
+			t.Errorf("check says %q, two twice", got)
+		}
+		if took := time.Since(begun); took > 6*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// A farm that cannot even be opened is UNKNOWN in time, whatever its store does.
+func TestCheckTimeout(t *testing.T) {
+	t.Chdir(t.TempDir())
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() // It accepts nothing, and says nothing.
+	for name, url := range map[string]string{"postgres": "postgres://u@" + l.Addr().String() + "/x?sslmode=disable", "redis": "redis://" + l.Addr().String()} {
+		farm := fmt.Sprintf("backends: {main: {kind: %s, url: %q}}\n", name, url)
+		if err := os.WriteFile("farm.yaml", []byte(farm), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		checks(t, 3, "JOBQUEUE UNKNOWN: ", "--config=farm.yaml", "--timeout=1s")
+	}
+	if got, _, stderr := execute(cli.JobCtl(cli.App{}), strings.NewReader(""), "check", "--timeout=0"); got != 3 || !strings.Contains(stderr, "from 1s on") {
+		t.Errorf("check --timeout=0: status %d, %s", got, stderr)
+	}
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"time"
 
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/runner"
@@ -11,7 +12,9 @@ import (
 type crew struct {
 	runners []runner.Presence
 	pauses  []jobqueue.Pause
-	none    bool // there is no such store
+	idle    time.Duration // since runners last got something done
+	worked  bool          // they ever did
+	none    bool          // there is no such store
 }
 
 func (s *session) crew(ctx context.Context) (c crew, err error) {
@@ -21,7 +24,10 @@ func (s *session) crew(ctx context.Context) (c crew, err error) {
 	if c.runners, err = runner.Runners(ctx, s.Group); err != nil {
 		return c, err
 	}
-	c.pauses, err = s.Pauses(ctx)
+	if c.pauses, err = s.Pauses(ctx); err != nil {
+		return c, err
+	}
+	c.idle, c.worked, err = runner.Progress(ctx, s.Group)
 	return c, err
 }
 

@@ -28,6 +28,14 @@ func Tick(t time.Time) tea.Msg { return tick(t) }
 // NewAgent returns what answers for some stores.
 func NewAgent(ctx context.Context, base snmp.OID, stores ...config.Store) func() *snmp.Table {
 	a := newAgent(ctx, &env{}, base, nil)
-	a.farm.known = reading[*watched]{value: watch(ctx, over(stores), ""), at: time.Now()}
+	a.farm.Set(watch(ctx, over(stores), "", agentPatience))
 	return a.look
+}
+
+// Check returns what check says of some stores, which have so long to answer.
+func Check(ctx context.Context, patience time.Duration, stores ...config.Store) string {
+	k := newCheck()
+	k.judge(ctx, watch(ctx, over(stores), "", patience))
+	_, line := k.verdict()
+	return line
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 
@@ -18,19 +17,22 @@ const (
 )
 
 // abandoned looks at how many jobs are abandoned, and whether they become more.
-func (k *check) abandoned(ctx context.Context, s *session) error {
-	n := 0
-	for _, st := range s.Stores {
-		counts, err := k.count(ctx, st)
-		if _, ok := errors.AsType[*jobqueue.PartError](err); ok {
-			return nil // Which part is missing is told, and the number would be too low.
+func (k *check) abandoned(ctx context.Context, w *watched) {
+	n, all := 0, true
+	for _, st := range w.stores {
+		counts := st.counts.Last()
+		if err := unread(counts); err != nil {
+			all = false // The number would be too low.
+			if unread(st.ready.Last()) == nil {
+				k.unasked(st.Name, err)
+			}
 		}
-		if err != nil {
-			return err
-		}
-		for _, c := range counts {
+		for _, c := range counts.Value {
 			n += c.Abandoned
 		}
+	}
+	if !all {
+		return
 	}
 	limit := ""
 	if k.maxAbandoned >= 0 {
@@ -40,7 +42,7 @@ func (k *check) abandoned(ctx context.Context, s *session) error {
 		}
 	}
 	k.measure("abandoned", "", float64(n), limit, "")
-	return k.growth(ctx, s, n)
+	k.unasked(w.control(), k.growth(ctx, w.s, n))
 }
 
 // growth compares the number of abandoned jobs with those of the last hour, and notes it for later.
@@ -77,7 +79,11 @@ func (k *check) growth(ctx context.Context, s *session, n int) error {
 	}
 	note := jobqueue.Value{Key: growthPrefix + id.String(), Data: []byte(strconv.Itoa(n)), TTL: growthTime}
 	// Where nobody can write, monitoring is to hear of it, and soon.
-	ctx, cancel := context.WithTimeout(ctx, noteTime)
+	wait := noteTime
+	if end, ok := ctx.Deadline(); ok {
+		wait = min(wait, time.Until(end)/2) // so as to be able to say it
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	if _, _, err := s.Control.SetValue(ctx, note); err != nil {
 		k.add(critical, "the default backend cannot be written to: %s", escape(err.Error()))

@@ -9,6 +9,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/spf13/cobra"
+	"github.com/wikifarm/jobqueue/internal/latest"
 )
 
 func (e *env) top() *cobra.Command {
@@ -50,7 +51,7 @@ queues are counted whose jobs have waited longest, - is not counted. jobctl show
 // printTop prints one picture, with what the stores say within some seconds.
 func printTop(ctx context.Context, w io.Writer, f *feed) error {
 	for range 2 { // The queues are counted when they are known.
-		within(ctx, topPatience+time.Second, f.look(ctx)...)
+		latest.Wait(ctx, topPatience+time.Second, f.look(ctx)...)
 	}
 	s := screen{pic: f.picture(), now: time.Now()}
 	_, err := io.WriteString(w, s.all())

@@ -3,12 +3,12 @@ package cli
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/config"
+	"github.com/wikifarm/jobqueue/internal/latest"
 	"github.com/wikifarm/jobqueue/runner"
 )
 
@@ -22,45 +22,34 @@ const (
 // A feed is what top knows of a farm. No store holds up another one, or the screen.
 type feed struct {
 	s      *session
-	crew   latest[crew]
+	crew   *latest.Value[crew]
 	stores []*fed
 }
 
 // A fed is a store, the queues in it that have work, and how deep they are.
 type fed struct {
 	config.Store
-	ready  latest[[]jobqueue.Backlog]
-	depths latest[map[jobqueue.Name]int]
+	ready  *latest.Value[[]jobqueue.Backlog]
+	depths *latest.Value[map[jobqueue.Name]int]
 }
 
 func newFeed(s *session, every time.Duration) *feed {
 	every -= every / 10 // Those who look that often are not to come too early.
 	f := &feed{s: s}
-	f.crew = latest[crew]{read: s.crew, every: every, patience: topPatience}
+	f.crew = &latest.Value[crew]{Read: s.crew, Every: every, Patience: topPatience}
 	for _, st := range s.Stores {
 		d := &fed{Store: st}
-		d.ready = latest[[]jobqueue.Backlog]{read: d.readReady, every: every, patience: topPatience}
-		d.depths = latest[map[jobqueue.Name]int]{read: d.readDepths, every: countEvery, patience: topPatience}
+		read := func(ctx context.Context) ([]jobqueue.Backlog, error) { return readReady(ctx, st.Backend, mostQueues) }
+		d.ready = &latest.Value[[]jobqueue.Backlog]{Read: read, Every: every, Patience: topPatience}
+		d.depths = &latest.Value[map[jobqueue.Name]int]{Read: d.readDepths, Every: countEvery, Patience: topPatience}
 		f.stores = append(f.stores, d)
 	}
 	return f
 }
 
-func (d *fed) readReady(ctx context.Context) (all []jobqueue.Backlog, err error) {
-	for b, err := range d.Backend.Ready(ctx) {
-		if err != nil {
-			return all, err
-		}
-		if all = append(all, b); len(all) == mostQueues {
-			break
-		}
-	}
-	return all, nil
-}
-
 // readDepths counts the queues that have waited longest.
 func (d *fed) readDepths(ctx context.Context) (map[jobqueue.Name]int, error) {
-	known := slices.Clone(d.ready.last().value)
+	known := slices.Clone(d.ready.Last().Value)
 	slices.SortFunc(known, func(a, b jobqueue.Backlog) int { return cmp.Compare(b.Age, a.Age) })
 	var names []jobqueue.Name
 	for _, b := range known[:min(len(known), mostCounted)] {
@@ -82,11 +71,11 @@ func (d *fed) readDepths(ctx context.Context) (map[jobqueue.Name]int, error) {
 
 // look begins to read what is due.
 func (f *feed) look(ctx context.Context) []<-chan struct{} {
-	all := []<-chan struct{}{f.crew.look(ctx)}
+	all := []<-chan struct{}{f.crew.Look(ctx)}
 	for _, d := range f.stores {
-		all = append(all, d.ready.look(ctx))
-		if len(d.ready.last().value) > 0 {
-			all = append(all, d.depths.look(ctx))
+		all = append(all, d.ready.Look(ctx))
+		if len(d.ready.Last().Value) > 0 {
+			all = append(all, d.depths.Look(ctx))
 		}
 	}
 	return all
@@ -94,7 +83,7 @@ func (f *feed) look(ctx context.Context) []<-chan struct{} {
 
 // A picture is what is known of a farm at one time.
 type picture struct {
-	crew   reading[crew]
+	crew   latest.Reading[crew]
 	stores []picturedStore
 	queues []picturedQueue
 
@@ -114,25 +103,24 @@ type picturedQueue struct {
 }
 
 func (f *feed) picture() *picture {
-	p := &picture{crew: f.crew.last(), enabled: f.s.farm.Enabled}
+	p := &picture{crew: f.crew.Last(), enabled: f.s.farm.Enabled}
 	for _, d := range f.stores {
 		st := picturedStore{name: jobqueue.EscapeName(d.Name)}
-		ready, depths := d.ready.last(), d.depths.last()
+		ready, depths := d.ready.Last(), d.depths.Last()
 		switch {
-		case ready.at.IsZero():
+		case ready.Away() != nil:
+			st.text = "away: " + escape(inline(ready.Err))
+		case ready.Err != nil:
+			st.text = escape(inline(ready.Err))
+		case ready.At.IsZero():
 			st.text = "no answer yet"
-		case ready.err != nil:
-			st.text = escape(inline(ready.err))
-			if _, partly := errors.AsType[*jobqueue.PartError](ready.err); !partly {
-				st.text = "away: " + st.text
-			}
-		case len(ready.value) == mostQueues:
+		case len(ready.Value) == mostQueues:
 			st.text = "there are more queues than are shown"
 		}
 		p.stores = append(p.stores, st)
-		for _, b := range ready.value {
-			q := picturedQueue{Name: b.Name, age: b.Age + time.Since(ready.at), depth: -1}
-			if n, ok := depths.value[b.Name]; ok && depths.err == nil {
+		for _, b := range ready.Value {
+			q := picturedQueue{Name: b.Name, age: b.Age + time.Since(ready.At), depth: -1}
+			if n, ok := depths.Value[b.Name]; ok && depths.Err == nil {
 				q.depth = n
 			}
 			if len(f.stores) > 1 {
@@ -148,11 +136,11 @@ func (f *feed) picture() *picture {
 func (p *picture) note(q picturedQueue) string {
 	note := ""
 	switch {
-	case slices.ContainsFunc(p.crew.value.pauses, func(s jobqueue.Pause) bool { return s.Covers(q.Name) }):
+	case slices.ContainsFunc(p.crew.Value.pauses, func(s jobqueue.Pause) bool { return s.Covers(q.Name) }):
 		note = "paused"
 	case !p.enabled(q.Name):
 		note = "not enabled"
-	case p.crew.ok() && !p.crew.value.none && !slices.ContainsFunc(p.crew.value.runners, func(r runner.Presence) bool { return r.Covers(q.Name) }):
+	case p.crew.OK() && !p.crew.Value.none && !slices.ContainsFunc(p.crew.Value.runners, func(r runner.Presence) bool { return r.Covers(q.Name) }):
 		note = "no runner"
 	}
 	if q.store != "" {

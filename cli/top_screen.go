@@ -87,17 +87,17 @@ func (s *screen) halves() (above, below int) {
 func (s *screen) upperLines() (all []string) {
 	c := s.pic.crew
 	switch {
-	case c.value.none:
+	case c.Value.none:
 		return []string{"the default backend does not keep who is alive"}
-	case !c.ok():
+	case !c.OK():
 		return []string{"not known: " + s.crewText()}
 	case s.pauses:
-		for _, p := range c.value.pauses {
+		for _, p := range c.Value.pauses {
 			all = append(all, pauseLine(p))
 		}
 		return all
 	}
-	for _, p := range c.value.runners {
+	for _, p := range c.Value.runners {
 		all = append(all, fmt.Sprintf("%s %s pid %d  busy %d of %d  ended %d  seen %v ago",
 			jobqueue.EscapeName(p.Owner), jobqueue.EscapeName(p.Host), p.PID, p.Busy, p.Workers, p.Ended, p.Beat.Round(time.Second)))
 		jobs := slices.Clone(p.Running)
@@ -115,7 +115,7 @@ func (s *screen) upperLines() (all []string) {
 }
 
 func (s *screen) crewText() string {
-	if err := s.pic.crew.err; err != nil {
+	if err := s.pic.crew.Err; err != nil {
 		return escape(inline(err))
 	}
 	return "no answer yet"
@@ -138,9 +138,9 @@ func age(d time.Duration) string {
 // summary is the first line, stores the second.
 func (s *screen) summary() string {
 	text := "jobctl top  " + s.now.Format(time.TimeOnly)
-	if c := s.pic.crew; c.ok() && !c.value.none {
-		all, busy := c.value.workers()
-		text += fmt.Sprintf("  runners %d  busy %d of %d  pauses %d", len(c.value.runners), busy, all, len(c.value.pauses))
+	if c := s.pic.crew; c.OK() && !c.Value.none {
+		all, busy := c.Value.workers()
+		text += fmt.Sprintf("  runners %d  busy %d of %d  pauses %d", len(c.Value.runners), busy, all, len(c.Value.pauses))
 	}
 	var oldest time.Duration
 	for _, q := range s.pic.queues {
@@ -186,9 +186,9 @@ func (s *screen) all() string {
 	stores, _ := s.stores()
 	above, below := s.titles()
 	lines := append([]string{s.summary(), stores, "", above}, s.upper...)
-	if c := s.pic.crew; c.ok() && len(c.value.pauses) > 0 {
+	if c := s.pic.crew; c.OK() && len(c.Value.pauses) > 0 {
 		lines = append(lines, "", "PAUSES")
-		for _, p := range c.value.pauses {
+		for _, p := range c.Value.pauses {
 			lines = append(lines, pauseLine(p))
 		}
 	}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -51,38 +50,38 @@ type viewStore struct {
 
 func (w *watched) view() *view {
 	v := &view{status: unknown, text: "the stores are being read", paused: -1}
-	if k := w.check.last(); k.ok() {
-		v.status, v.text = k.value.verdict()
-		if k.value.looked {
-			v.paused = k.value.paused
+	if k := w.check.Last(); k.OK() {
+		v.status, v.text = k.Value.verdict()
+		if k.Value.looked {
+			v.paused = k.Value.paused
 		}
-	} else if k.err != nil {
-		v.text = escape(inline(k.err))
+	} else if k.Err != nil {
+		v.text = escape(inline(k.Err))
 	}
-	if c := w.crew.last(); c.ok() && !c.value.none {
-		v.crew = &c.value
+	if c := w.crew.Last(); c.OK() && !c.Value.none {
+		v.crew = &c.Value
 	}
 	v.counted = true
 	types := map[string]*row{}
 	for _, st := range w.stores {
-		counts := st.counts.last()
-		seen := viewStore{name: jobqueue.EscapeName(st.Name), state: storeUp, age: time.Since(counts.at)}
-		if counts.err != nil {
-			seen.text = escape(inline(counts.err))
+		counts := st.counts.Last()
+		seen := viewStore{name: jobqueue.EscapeName(st.Name), state: storeUp, age: time.Since(counts.At)}
+		if counts.Err != nil {
+			seen.text = escape(inline(counts.Err))
 		}
-		switch _, partly := errors.AsType[*jobqueue.PartError](counts.err); {
-		case partly:
-			seen.state = storeParted
-		case counts.err != nil:
+		switch {
+		case counts.Away() != nil:
 			seen.state = storeAway
-		case counts.at.IsZero():
+		case counts.Err != nil:
+			seen.state = storeParted
+		case counts.At.IsZero():
 			seen.state = storeUnknown
 		}
 		if seen.state != storeUp {
 			v.counted = false
 			v.away++
 		}
-		for _, c := range counts.value {
+		for _, c := range counts.Value {
 			r := row{Ready: c.Ready, Delayed: c.Delayed, Claimed: c.Claimed, Abandoned: c.Abandoned, Oldest: c.Age.Seconds()}
 			seen.sum.add(r)
 			if types[c.Type] == nil {

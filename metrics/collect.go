@@ -85,42 +85,42 @@ func truth(ok bool) float64 {
 }
 
 func (m *Metrics) collectFarm(ch chan<- prometheus.Metric, s *sight) {
-	seen := s.farm.last()
-	if seen.value.unknown || !seen.ever {
+	seen := s.farm.Last()
+	if seen.Value.unknown || seen.Err == nil && seen.At.IsZero() {
 		return
 	}
-	gauge(ch, controlUp, truth(seen.err == nil))
-	if seen.err != nil {
+	gauge(ch, controlUp, truth(seen.Err == nil))
+	if seen.Err != nil {
 		return
 	}
 	all, busy, resting := 0, 0, map[string]bool{}
-	for _, p := range seen.value.runners {
+	for _, p := range seen.Value.runners {
 		all += p.Workers
 		busy += p.Busy
 		for typ := range p.Faults {
 			resting[typ] = true
 		}
 	}
-	gauge(ch, liveRunners, float64(len(seen.value.runners)))
+	gauge(ch, liveRunners, float64(len(seen.Value.runners)))
 	gauge(ch, workers, float64(all))
 	gauge(ch, workersBusy, float64(busy))
 	gauge(ch, restingTypes, float64(len(resting)))
-	gauge(ch, pauses, float64(len(seen.value.pauses)))
-	if seen.value.worked {
-		gauge(ch, sinceProgress, seen.value.idle.Seconds())
+	gauge(ch, pauses, float64(len(seen.Value.pauses)))
+	if seen.Value.worked {
+		gauge(ch, sinceProgress, seen.Value.idle.Seconds())
 	}
 }
 
 func (m *Metrics) collectStore(ch chan<- prometheus.Metric, s *sight, st *watched) {
-	seen := st.queues.last()
-	gauge(ch, storeUp, truth(seen.ever && seen.err == nil), st.Name)
-	if !seen.at.IsZero() {
-		gauge(ch, storePartial, truth(seen.missing != nil), st.Name)
-		gauge(ch, storeSeen, time.Since(seen.at).Seconds(), st.Name)
-		gauge(ch, pausedQueues, float64(seen.value.paused), st.Name)
-		control := !s.farm.last().value.unknown
+	seen := st.queues.Last()
+	gauge(ch, storeUp, truth(seen.Away() == nil && !seen.At.IsZero()), st.Name)
+	if !seen.At.IsZero() {
+		gauge(ch, storePartial, truth(seen.Part() != nil), st.Name)
+		gauge(ch, storeSeen, time.Since(seen.At).Seconds(), st.Name)
+		gauge(ch, pausedQueues, float64(seen.Value.paused), st.Name)
+		control := !s.farm.Last().Value.unknown
 		for _, k := range m.types.all() {
-			t, ok := seen.value.types[k]
+			t, ok := seen.Value.types[k]
 			if !ok {
 				if s.group.Backend(k.name) != st.Backend {
 					continue
@@ -134,7 +134,7 @@ func (m *Metrics) collectStore(ch chan<- prometheus.Metric, s *sight, st *watche
 			}
 		}
 		for _, d := range m.domains.all() {
-			sum := seen.value.domains[d]
+			sum := seen.Value.domains[d]
 			if sum == nil {
 				sum = &summary{}
 			}
@@ -145,7 +145,7 @@ func (m *Metrics) collectStore(ch chan<- prometheus.Metric, s *sight, st *watche
 	if st.counts == nil {
 		return
 	}
-	for k, c := range st.counts.last().value {
+	for k, c := range st.counts.Last().Value {
 		for state, n := range map[jobqueue.State]int{jobqueue.Ready: c.Ready, jobqueue.Delayed: c.Delayed, jobqueue.Claimed: c.Claimed, jobqueue.Abandoned: c.Abandoned} {
 			gauge(ch, storedJobs, float64(n), st.Name, k.name, state.String())
 		}

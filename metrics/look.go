@@ -7,11 +7,14 @@ import (
 	"time"
 
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/internal/latest"
 	"github.com/wikifarm/jobqueue/runner"
 )
 
-// scrapeWait is how long whoever asks waits for looks that are under way; then older ones have to do.
-const scrapeWait = time.Second
+const (
+	patience   = 5 * time.Second // for one look
+	scrapeWait = time.Second     // how long whoever asks waits for looks that are under way; then older ones have to do
+)
 
 // A Store is a backend with the name it has in the label store.
 type Store struct {
@@ -23,7 +26,7 @@ type Store struct {
 // the group before; nil ends it. Without stores they are those of the group, with their numbers for names.
 func (m *Metrics) Watch(g *jobqueue.Group, stores ...Store) {
 	if g == nil {
-		m.sight.Store(nil)
+		m.see(nil)
 		return
 	}
 	if len(stores) == 0 {
@@ -32,55 +35,58 @@ func (m *Metrics) Watch(g *jobqueue.Group, stores ...Store) {
 		}
 	}
 	s := &sight{group: g}
-	s.farm = &cache[farm]{every: m.o.Every, read: func(ctx context.Context) (farm, error) { return readFarm(ctx, g) }}
+	s.ctx, s.end = context.WithCancel(context.Background())
+	s.farm = value(m.o.Every, func(ctx context.Context) (farm, error) { return readFarm(ctx, g) })
 	for _, st := range stores {
 		w := &watched{Store: st}
-		w.queues = &cache[queues]{every: m.o.Every, read: func(ctx context.Context) (queues, error) { return m.readQueues(ctx, s, st.Backend) }}
+		w.queues = value(m.o.Every, func(ctx context.Context) (queues, error) { return m.readQueues(ctx, s, st.Backend) })
 		if m.o.CountEvery > 0 {
-			w.counts = &cache[map[*kind]*jobqueue.Counts]{every: max(m.o.Every, m.o.CountEvery), read: func(ctx context.Context) (map[*kind]*jobqueue.Counts, error) {
-				return m.count(ctx, st.Backend)
-			}}
+			w.counts = value(max(m.o.Every, m.o.CountEvery), func(ctx context.Context) (counts, error) { return m.count(ctx, st.Backend) })
 		}
 		s.stores = append(s.stores, w)
 	}
-	m.sight.Store(s)
+	m.see(s)
+}
+
+// see replaces what is watched, and ends looks at what was.
+func (m *Metrics) see(s *sight) {
+	if was := m.sight.Swap(s); was != nil {
+		was.end()
+	}
+}
+
+func value[T any](every time.Duration, read func(context.Context) (T, error)) *latest.Value[T] {
+	return &latest.Value[T]{Read: read, Every: every, Patience: patience}
 }
 
 // A sight is the stores of a group and what was seen of them.
 type sight struct {
+	ctx    context.Context // of looks
+	end    context.CancelFunc
 	group  *jobqueue.Group
-	farm   *cache[farm]
+	farm   *latest.Value[farm]
 	stores []*watched
 }
 
 type watched struct {
 	Store
-	queues *cache[queues]
-	counts *cache[map[*kind]*jobqueue.Counts] // nil: they are not counted
+	queues *latest.Value[queues]
+	counts *latest.Value[counts] // nil: they are not counted
 }
 
 // look sees to it that what is known is new, as far as that can be had soon.
 func (s *sight) look(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, scrapeWait)
-	defer cancel()
-	wait := func(landed ...<-chan struct{}) {
-		for _, c := range landed {
-			select {
-			case <-c:
-			case <-ctx.Done():
-			}
-		}
-	}
+	begun := time.Now()
 	// Which queues are paused, and covered, is asked first.
-	wait(s.farm.refresh())
+	latest.Wait(ctx, scrapeWait, s.farm.Look(s.ctx))
 	var all []<-chan struct{}
 	for _, st := range s.stores {
-		all = append(all, st.queues.refresh())
+		all = append(all, st.queues.Look(s.ctx))
 		if st.counts != nil {
-			all = append(all, st.counts.refresh())
+			all = append(all, st.counts.Look(s.ctx))
 		}
 	}
-	wait(all...)
+	latest.Wait(ctx, scrapeWait-time.Since(begun), all...)
 }
 
 // A farm is what the store of control values says.
@@ -152,12 +158,12 @@ func of[K comparable](m map[K]*summary, k K) *summary {
 
 func (m *Metrics) readQueues(ctx context.Context, s *sight, b jobqueue.Backend) (queues, error) {
 	q := queues{types: map[*kind]*summary{}, domains: map[*domain]*summary{}}
-	seen := s.farm.last()
+	seen := s.farm.Last()
 	for ready, err := range b.Ready(ctx) {
 		if err != nil {
 			return q, err
 		}
-		if seen.value.paused(ready.Name) {
+		if seen.Value.paused(ready.Name) {
 			q.paused++
 			continue
 		}
@@ -165,7 +171,7 @@ func (m *Metrics) readQueues(ctx context.Context, s *sight, b jobqueue.Backend) 
 		of(q.domains, m.domains.get(ready.Domain)).add(ready.Age)
 		t := of(q.types, m.types.get(ready.Type))
 		t.add(ready.Age)
-		if !seen.at.IsZero() && !seen.value.unknown && !seen.value.covered(ready.Name) {
+		if !seen.At.IsZero() && !seen.Value.unknown && !seen.Value.covered(ready.Name) {
 			t.uncovered++
 		}
 	}
@@ -177,12 +183,12 @@ func (s *summary) add(age time.Duration) {
 	s.oldest = max(s.oldest, age)
 }
 
-func (m *Metrics) count(ctx context.Context, b jobqueue.Backend) (map[*kind]*jobqueue.Counts, error) {
+// counts are those of each type.
+type counts map[*kind]*jobqueue.Counts
+
+func (m *Metrics) count(ctx context.Context, b jobqueue.Backend) (counts, error) {
 	all, err := b.Counts(ctx)
-	if _, part := errors.AsType[*jobqueue.PartError](err); err != nil && !part {
-		return nil, err
-	}
-	sums := map[*kind]*jobqueue.Counts{}
+	sums := counts{}
 	for _, c := range all {
 		k := m.types.get(c.Type)
 		if sums[k] == nil {
@@ -210,18 +216,18 @@ func (m *Metrics) Ready(ctx context.Context, maxAge time.Duration) error {
 	s.look(ctx)
 	var errs []error
 	add := func(err error) { errs = append(errs, err) }
-	if seen := s.farm.last(); seen.err != nil {
-		add(fmt.Errorf("the store of runners and pauses: %w", seen.err))
+	if err := s.farm.Last().Err; err != nil {
+		add(fmt.Errorf("the store of runners and pauses: %w", err))
 	}
 	for _, st := range s.stores {
-		seen := st.queues.last()
+		seen := st.queues.Last()
 		switch {
-		case !seen.ever:
+		case seen.Away() != nil:
+			add(fmt.Errorf("store %s: %w", st.Name, seen.Away()))
+		case seen.At.IsZero():
 			add(fmt.Errorf("store %s has not answered yet", st.Name))
-		case seen.err != nil:
-			add(fmt.Errorf("store %s: %w", st.Name, seen.err))
-		case maxAge > 0 && seen.value.oldest > maxAge:
-			add(fmt.Errorf("store %s: the oldest ready job has waited for %v, more than %v", st.Name, seen.value.oldest.Round(time.Second), maxAge))
+		case maxAge > 0 && seen.Value.oldest > maxAge:
+			add(fmt.Errorf("store %s: the oldest ready job has waited for %v, more than %v", st.Name, seen.Value.oldest.Round(time.Second), maxAge))
 		}
 	}
 	return errors.Join(errs...)

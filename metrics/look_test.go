@@ -254,3 +254,29 @@ func TestHealthAndReadiness(t *testing.T) {
 		check("/metrics", 200, "jobqueue_store_up")
 	})
 }
+
+// When other stores are watched, what was asked of the earlier ones ends.
+func TestNoLookOutlastsItsGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := metrics.New(metrics.Options{})
+		store := &patient{Backend: queuememory.New(), ended: make(chan time.Time, 1)}
+		m.Watch(jobqueue.NewGroup("wiki", jobqueue.Routes{Default: store}))
+		values(t, m)
+		m.Watch(jobqueue.NewGroup("wiki", jobqueue.Routes{Default: queuememory.New()}))
+		if now, ended := time.Now(), <-store.ended; ended.After(now) {
+			t.Errorf("the look ended %v later", ended.Sub(now))
+		}
+	})
+}
+
+// A patient store waits until nobody wants its answer any more.
+type patient struct {
+	*queuememory.Backend
+	ended chan time.Time
+}
+
+func (b *patient) Ready(ctx context.Context, _ ...jobqueue.Name) iter.Seq2[jobqueue.Backlog, error] {
+	<-ctx.Done()
+	b.ended <- time.Now()
+	return func(yield func(jobqueue.Backlog, error) bool) { yield(jobqueue.Backlog{}, ctx.Err()) }
+}
