@@ -24,6 +24,9 @@ func (e *env) follow(ctx context.Context, f *runFlags, first *session, r *report
 		if err == nil {
 			newest.Store(next)
 		}
+		if m := e.exports.metrics; m != nil {
+			m.Reloaded(err)
+		}
 	}
 	begun := false
 	o.Next = func(ctx context.Context) (_ *daemon.Generation, err error) {

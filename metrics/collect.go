@@ -33,11 +33,16 @@ var (
 	restingTypes  = desc("resting_types", "Types that rest in some live runner as their handler is at fault.")
 	pauses        = desc("pauses", "Pauses in force.")
 	sinceProgress = desc("progress_seconds", "How long ago runners last said that a run had ended.")
+
+	// What follows is of the process.
+	reloadGood = desc("config_last_reload_successful", "Whether the configuration that was read last is in force.")
+	reloadTime = desc("config_last_reload_success_timestamp_seconds", "When the configuration was last read successfully.")
 )
 
 var descs = []*prometheus.Desc{
 	waitSeconds, runSeconds, storeUp, storePartial, storeSeen, oldestReady, readyQueues, uncovered, pausedQueues, domainOldest, domainReady, storedJobs,
 	controlUp, liveRunners, workers, workersBusy, restingTypes, pauses, sinceProgress,
+	reloadGood, reloadTime,
 }
 
 // Describe is of [prometheus.Collector].
@@ -60,6 +65,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 			m.collectStore(ch, s, st)
 		}
 	}
+	m.reloads.collect(ch)
 	for _, c := range m.vecs.all {
 		c.Collect(ch)
 	}

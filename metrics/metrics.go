@@ -52,6 +52,7 @@ type Metrics struct {
 	types   labels[*kind]
 	sight   atomic.Pointer[sight]
 	health  health
+	reloads reloads
 
 	handler sync.Once
 	gather  prometheus.Gatherer
