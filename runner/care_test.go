@@ -290,25 +290,6 @@ func TestPrefetch(t *testing.T) {
 	}
 }
 
-// The buffer has room for what workers take while a slow store answers.
-func TestPrefetchFromSlowStore(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		f := newFarm(t)
-		f.faults.set(func(ctx context.Context, op string) error {
-			if op == "pop" {
-				time.Sleep(100 * time.Millisecond)
-			}
-			return nil
-		})
-		f.add("a", jobqueue.Policy{}, sleep(100*time.Microsecond))
-		f.push("a", 10_000)
-		f.counted(f.run(t.Context(), runner.Options{Workers: 4}), runner.Counts{Done: 10_000})
-		if n := f.faults.calls("pop"); n > 13 {
-			t.Errorf("%d claims, want about one for each thousand jobs", n)
-		}
-	})
-}
-
 // The next jobs are claimed while half of the last are left, also if those were some more as workers were
 // idle, and though nothing is settled meanwhile.
 func TestPrefetchWhileHalfIsLeft(t *testing.T) {

@@ -51,11 +51,13 @@ func (f *fetcher) room() room {
 		r.over = 2*maxBuffer - buffered
 		r.ahead = maxBuffer - buffered
 		r.work = maxAhead*time.Duration(f.r.o.Workers) - l.work
-		// Refilling a buffer that is more than half full would mean many small claims.
-		if r.free == 0 && (r.ahead < maxBuffer/2 || r.work < maxAhead*time.Duration(f.r.o.Workers)/2) {
+		// Refilling a buffer that is more than half full would mean many small claims, unless it is empty by the time of the answer.
+		taken := f.taken(l)
+		full := r.ahead < maxBuffer/2 && (taken < buffered || r.ahead < 0)
+		if r.free == 0 && (full || r.work < maxAhead*time.Duration(f.r.o.Workers)/2) {
 			r.ahead = 0
 		} else {
-			r.ahead += f.taken(l)
+			r.ahead += taken
 		}
 	}
 	if f.lonely {

@@ -57,3 +57,28 @@ func TestSettledAtOnceWhenCalm(t *testing.T) {
 		})
 	}
 }
+
+// The buffer has room for what workers take while a slow store answers.
+func TestPrefetchFromSlowStore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFarm(t)
+		f.faults.set(func(ctx context.Context, op string) error {
+			if op == "pop" {
+				time.Sleep(100 * time.Millisecond)
+			}
+			return nil
+		})
+		f.add("a", jobqueue.Policy{}, sleep(100*time.Microsecond))
+		f.push("a", 10_000)
+		began := time.Now()
+		f.counted(f.run(t.Context(), runner.Options{Workers: 4}), runner.Counts{Done: 10_000})
+		claims := f.faults.calls("pop")
+		if claims > 13 {
+			t.Errorf("%d claims, want about one for each thousand jobs", claims)
+		}
+		// It is asked all the time, as it answers later than the workers are done.
+		if idle := time.Since(began) - time.Duration(claims)*100*time.Millisecond; idle > 50*time.Millisecond {
+			t.Errorf("the store was not asked for %v", idle)
+		}
+	})
+}
