@@ -230,6 +230,8 @@ func TestManyChanges(t *testing.T) {
 	for name, o := range map[string]runner.Options{
 		"all":    {Workers: 5},
 		"groups": {Groups: []schedule.Group{{Name: "g", Workers: 5, Include: []string{"note"}}}},
+		"none":   {Groups: []schedule.Group{{Name: "g", Workers: 5, Include: []string{"x"}}}, Types: []string{"note"}},
+		"few":    {Groups: []schedule.Group{{Name: "g", Workers: 9, Include: []string{"note"}}}, Workers: 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, o, func(f *farm) {

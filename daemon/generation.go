@@ -91,13 +91,13 @@ func (g *generation) count(ctx context.Context) func() {
 	return func() { running.Add(-1) }
 }
 
-// taken returns how many workers of a group jobs of older generations have.
+// taken returns how many workers jobs of a group, or with "" of none, have in older generations.
 func (g *generation) taken(group string) (n int) {
 	g.d.olderMu.Lock()
 	defer g.d.olderMu.Unlock()
 	for _, old := range g.d.older {
 		old.types.Range(func(typ, running any) bool {
-			if group == "" || g.groupOf(typ.(string)) == group {
+			if g.groupOf(typ.(string)) == group {
 				n += int(running.(*atomic.Int64).Load())
 			}
 			return true
@@ -106,7 +106,7 @@ func (g *generation) taken(group string) (n int) {
 	return n
 }
 
-// groupOf returns the group that runs a type.
+// groupOf returns the group that runs a type, "" for none.
 func (g *generation) groupOf(typ string) string {
 	for i := range g.Options.Groups {
 		if g.Options.Groups[i].Covers(typ) {

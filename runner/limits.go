@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"math"
 	"slices"
 	"sync/atomic"
 
@@ -50,16 +51,18 @@ type limits struct {
 	plan    schedule.Plan
 	classes int
 	most    []int // how many workers may have jobs of each class or less urgent ones; nil: all
-	byGroup []int // how many jobs there are
+	jobs    int   // how many there are
+	byGroup []int
 	byClass []int
 
 	workers int // of the run
 	taken   func(group string) int
-	allowed []int // how many jobs of each group there may be; without groups, of all, if others have workers
+	allowed []int // how many jobs of each group there may be
+	all     int   // how many jobs there may be, if others have workers; else math.MaxInt
 }
 
 func newLimits(o *Options) *limits {
-	l := &limits{groups: o.Groups, plan: o.Plan, classes: max(len(o.Plan.Shares), 1), workers: o.Workers, taken: o.Taken}
+	l := &limits{groups: o.Groups, plan: o.Plan, classes: max(len(o.Plan.Shares), 1), workers: o.Workers, taken: o.Taken, all: math.MaxInt}
 	if slices.ContainsFunc(l.groups, func(g schedule.Group) bool { return len(g.Low) > 0 }) {
 		l.classes++
 	}
@@ -117,7 +120,7 @@ func (l *limits) class(typ string) int {
 }
 
 // any reports whether there is anything to count.
-func (l *limits) any() bool { return len(l.allowed) > 0 || len(l.most) > 0 }
+func (l *limits) any() bool { return len(l.groups) > 0 || len(l.most) > 0 || l.restricted() }
 
 // count asks how many jobs there may be, and counts those that there are.
 func (l *limits) count(r *run) {
@@ -125,50 +128,39 @@ func (l *limits) count(r *run) {
 	if !l.any() {
 		return
 	}
-	l.byGroup, l.byClass = make([]int, len(l.allowed)), make([]int, len(l.most))
+	l.jobs, l.byGroup, l.byClass = 0, make([]int, len(l.groups)), make([]int, len(l.most))
 	r.live(l.add)
 }
 
 // allow notes how many jobs there may be.
 func (l *limits) allow() {
-	l.allowed = l.allowed[:0]
+	l.allowed, l.all = l.allowed[:0], math.MaxInt
+	others := 0 // that have a worker which jobs here could have
 	for _, g := range l.groups {
-		n := g.Workers
+		taken := 0
 		if l.taken != nil {
-			n -= l.taken(g.Name)
+			taken = l.taken(g.Name)
 		}
-		l.allowed = append(l.allowed, n)
+		l.allowed = append(l.allowed, g.Workers-taken)
+		others += min(taken, max(g.Workers, 0))
 	}
-	if len(l.groups) == 0 && l.taken != nil {
-		if n := l.taken(""); n > 0 {
-			l.allowed = append(l.allowed, l.workers-n)
-		}
+	if l.taken != nil {
+		others += l.taken("")
+	}
+	if others > 0 {
+		l.all = l.workers - others
 	}
 }
 
 // restricted reports whether there may be fewer jobs than workers.
-func (l *limits) restricted() bool {
-	for i, n := range l.allowed {
-		if len(l.groups) == 0 || n < l.groups[i].Workers {
-			return true
-		}
-	}
-	return false
-}
-
-// share returns the place of what bounds a type in allowed; -1 if nothing does.
-func (l *limits) share(typ string) int {
-	if len(l.groups) == 0 {
-		return len(l.allowed) - 1
-	}
-	return l.group(typ)
-}
+func (l *limits) restricted() bool { return l.all < math.MaxInt }
 
 func (l *limits) add(n jobqueue.Name) {
 	if !l.any() {
 		return
 	}
-	if i := l.share(n.Type); i >= 0 {
+	l.jobs++
+	if i := l.group(n.Type); i >= 0 {
 		l.byGroup[i]++
 	}
 	if len(l.most) > 0 {
@@ -195,7 +187,7 @@ func (l *limits) elsewhere(typ string) bool {
 
 // room reports whether there is a worker for one more job of a type.
 func (l *limits) room(typ string) bool {
-	if i := l.share(typ); i >= 0 && l.byGroup[i] >= l.allowed[i] {
+	if i := l.group(typ); l.jobs >= l.all || i >= 0 && l.byGroup[i] >= l.allowed[i] {
 		return false
 	}
 	if len(l.most) == 0 {

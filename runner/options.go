@@ -42,8 +42,8 @@ type Options struct {
 	// workers is run by others.
 	Groups []schedule.Group
 
-	// Taken returns how many of a group's workers others in this process have, or of all with the name ""
-	// if there are no Groups: so many fewer jobs are in hand. It is called before each claim, so it should be
+	// Taken returns how many workers others in this process have for jobs of a group or, with the name "", for such as no
+	// group covers, which without Groups are all: so many fewer jobs are in hand. It is called before each claim, so it should be
 	// quick. What is in hand when it rises is kept. While it is not 0 nothing is claimed ahead.
 	Taken func(group string) int
 
