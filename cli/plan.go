@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/wikifarm/jobqueue/runner"
@@ -84,12 +85,22 @@ func (v *supervision) child(p portion, siblings int) supervisor.Child {
 		args = append(args, "--group="+p.group)
 	}
 	args = append(args, v.passed...)
+	name := strings.TrimSpace(fmt.Sprintf("%s %d/%d", p.group, p.i, p.n))
+	if v.sharesMemory() {
+		// With another number of processes each has another part of the memory.
+		name += fmt.Sprintf(" of %d", siblings)
+	}
 	return supervisor.Child{
-		Name: strings.TrimSpace(fmt.Sprintf("%s %d/%d", p.group, p.i, p.n)), Beats: true,
+		Name: name, Beats: true,
 		Command: func() *exec.Cmd {
 			return &exec.Cmd{Path: v.sameProgram(), Args: args, Stdout: os.Stdout, Stderr: os.Stderr}
 		},
 	}
+}
+
+// sharesMemory reports whether each process may use a part of the limit of memory, which they divide.
+func (v *supervision) sharesMemory() bool {
+	return slices.ContainsFunc(v.passed, func(arg string) bool { return strings.HasPrefix(arg, "--soft-memory=") && strings.HasSuffix(arg, "%") })
 }
 
 // sameProgram returns the file of this process, even if a newer one is in its place by now: that is for a restart.
