@@ -235,7 +235,7 @@ func (d *daemon) finish() {
 // limited reports whether a run has reached a limit, at which what runs finishes.
 func limited(why runner.Reason) bool {
 	switch why {
-	case runner.TimeLimit, runner.JobLimit:
+	case runner.TimeLimit, runner.JobLimit, runner.MemoryLimit, runner.LowMemory:
 		return true
 	}
 	return false

@@ -13,16 +13,33 @@ import (
 
 // A limit lets what runs finish, in older generations too.
 func TestLimitWithOlder(t *testing.T) {
-	bubble(t, runner.Options{MaxTime: time.Minute, Grace: time.Second}, func(f *farm) {
-		f.push("long", 10*time.Minute)
-		ended := f.start(f.t.Context())
-		time.Sleep(time.Second)
-		f.write("two")
-		res := <-ended
-		if res.Reached != runner.TimeLimit || res.Counts.Done != 1 || res.Counts.GivenBack > 0 {
-			f.t.Errorf("%v, want the long job done", res.Result)
-		}
-	})
+	for want, o := range map[runner.Reason]runner.Options{
+		runner.TimeLimit:   {MaxTime: time.Minute},
+		runner.MemoryLimit: {MemoryLimit: 1},
+	} {
+		t.Run(string(want), func(t *testing.T) {
+			o.Grace = time.Second
+			bubble(t, o, func(f *farm) {
+				f.push("long", 10*time.Minute)
+				ended := f.start(f.t.Context(), func(o *daemon.Options) {
+					next, first := o.Next, true
+					o.Next = func(ctx context.Context) (*daemon.Generation, error) {
+						g, err := next(ctx)
+						if first {
+							g.Options.MemoryLimit, first = 0, false
+						}
+						return g, err
+					}
+				})
+				time.Sleep(time.Second)
+				f.write("two")
+				res := <-ended
+				if res.Reached != want || res.Counts.Done != 1 || res.Counts.GivenBack > 0 {
+					t.Errorf("%v, want %s, and the long job done", res.Result, want)
+				}
+			})
+		})
+	}
 }
 
 // While a configuration is being read, jobs run as the last one says.
