@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -149,6 +150,7 @@ func TestReloaded(t *testing.T) {
 		f.command("reload")
 		f.write("one")
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		const bad = "farm:1: bad is no word"
 		if diff := cmp.Diff([]string{"<nil>", bad, bad, "<nil>"}, told); diff != "" {
 			t.Errorf("told (-want +got):\n%s", diff)
