@@ -89,16 +89,15 @@ func (s *shop) SetValue(ctx context.Context, v jobqueue.Value) (jobqueue.Value, 
 // long as jobs of it run.
 func TestStoreChanges(t *testing.T) {
 	bubble(t, runner.Options{Grace: time.Minute}, func(f *farm) {
-		was := &shop{Backend: f.backend}
-		shops := []*shop{was, {Backend: queuememory.New()}, {Backend: queuememory.New()}}
+		was, second, third := &shop{Backend: f.backend}, &shop{Backend: queuememory.New()}, &shop{Backend: queuememory.New()}
 		f.push("long", 20*time.Minute)
 		ended := f.start(f.t.Context(), func(o *daemon.Options) {
 			o.Files = nil
-			next := o.Next
+			next, shops := o.Next, []*shop{was, second, third}
 			o.Next = func(ctx context.Context) (*daemon.Generation, error) {
 				g, err := next(ctx)
-				if err != nil || len(shops) == 0 {
-					return g, err
+				if err != nil {
+					return nil, err
 				}
 				s := shops[0]
 				shops = shops[1:]
@@ -108,7 +107,6 @@ func TestStoreChanges(t *testing.T) {
 			}
 		})
 		time.Sleep(5 * time.Second)
-		second, third := shops[0], shops[1]
 		ask := func(s *shop, verb, want string) {
 			t.Helper()
 			id, err := control.Send(t.Context(), s.Backend, control.Command{Verb: verb})
