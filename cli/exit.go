@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/config"
 	"github.com/wikifarm/jobqueue/supervisor"
 )
 
@@ -84,6 +85,10 @@ func lines(err error) []string {
 	}
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
+		// What cannot be opened matters, not what for.
+		if e, ok := errors.AsType[*config.OpenError](err); ok {
+			err = e
+		}
 		return []string{plain(err.Error())}
 	}
 	var texts, all []string

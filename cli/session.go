@@ -20,7 +20,7 @@ import (
 // defaultFile holds the jobs of those who have no farm file.
 const defaultFile = "jobs.db"
 
-// A session is the farm, opened, with the program's jobs registered.
+// A session is the farm, with the program's jobs registered. Its backends are opened when they are first used.
 type session struct {
 	*config.Queues
 	farm  *config.Farm
@@ -30,23 +30,23 @@ type session struct {
 	once  sync.Once // closed
 }
 
-// open loads the farm file and opens its backends; create says whether to make SQLite files that are not there.
+// open loads the farm file; create says whether to make SQLite files that are not there.
 func (e *env) open(c *cobra.Command, create bool) (*session, error) {
 	level := &slog.LevelVar{}
 	log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level, ReplaceAttr: readable}))
 	return e.openBeside(c.Context(), &session{Queues: &config.Queues{}, log: log, level: level}, create)
 }
 
-// openBeside opens the farm as its file is now. What is open already, and the log, it has in common with others.
-func (e *env) openBeside(ctx context.Context, others *session, create bool) (*session, error) {
+// openBeside has the farm be as its file is now. What is open already, and the log, it has in common with others.
+func (e *env) openBeside(_ context.Context, others *session, create bool) (*session, error) {
 	s := &session{reg: &jobqueue.Registry{}, log: others.log, level: others.level}
 	var err error
 	if s.farm, err = e.farm(create); err != nil {
 		return nil, err
 	}
-	s.farm.Logger, s.farm.Existing, s.farm.Trace = s.log, !create, e.exports.trace(e.app.Trace)
+	s.farm.Logger, s.farm.Existing, s.farm.Trace = s.log, !create, e.exports.trace(s, e.app.Trace)
 	s.farm.Inline = e.inline(s.log)
-	if s.Queues, err = s.farm.OpenBeside(ctx, s.reg, others.Queues); err != nil {
+	if s.Queues, err = s.farm.OpenBeside(s.reg, others.Queues); err != nil {
 		return nil, openStatus(err)
 	}
 	if err := e.register(s); err != nil {

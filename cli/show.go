@@ -29,8 +29,8 @@ ready one has been so: in all, and with --group for each domain and type.
 
 "no handler" means that this program cannot run the type: its jobs wait for one that can.
 "not enabled" means that the farm file enables the type on other domains only.
-"without" names partitions that are away, whose jobs are not counted; so does "missing"
-in the document. What is paused is held back until it is resumed; what is held is being copied to another
+"without" names backends and partitions that are away, whose jobs are not counted; so does
+"missing" in the document. What is paused is held back until it is resumed; what is held is being copied to another
 backend, or was when that was interrupted. A type whose handler is at fault rests
 in the runners that say so. A transaction that somebody else has kept open in a PostgreSQL
 database for over a minute, so that nothing is cleaned up there, is named.`,
@@ -168,8 +168,8 @@ func (r *row) note() string {
 	return strings.Join(notes, "; ")
 }
 
-// rows counts every store, so that jobs whose type is routed elsewhere by now are seen too. Where partitions are away it
-// returns their names and an error, with the rows that there are.
+// rows counts every store, so that jobs whose type is routed elsewhere by now are seen too. Where stores or partitions are
+// away it returns their names and an error, with the rows that there are.
 func (s *session) rows(ctx context.Context, f jobqueue.Filter) (rows []row, away []string, missing error) {
 	byName := map[jobqueue.Name]*row{}
 	for _, st := range s.Stores {
@@ -177,6 +177,9 @@ func (s *session) rows(ctx context.Context, f jobqueue.Filter) (rows []row, away
 		if part, partly := errors.AsType[*jobqueue.PartError](err); partly {
 			away = append(away, part.Parts...)
 			missing = errors.Join(missing, err)
+		} else if errors.Is(err, jobqueue.ErrUnavailable) {
+			away = append(away, st.Name)
+			missing = errors.Join(missing, &jobqueue.Error{Op: "count", Err: err})
 		} else if err != nil {
 			return nil, nil, &jobqueue.Error{Op: "count", Err: err}
 		}
@@ -191,6 +194,9 @@ func (s *session) rows(ctx context.Context, f jobqueue.Filter) (rows []row, away
 			}
 			r.add(row{Ready: n.Ready, Delayed: n.Delayed, Claimed: n.Claimed, Abandoned: n.Abandoned, Oldest: n.Age.Seconds()})
 		}
+	}
+	if missing != nil && len(away) == len(s.Stores) && len(byName) == 0 {
+		away = nil // Nothing is known.
 	}
 	rows = make([]row, 0, len(byName))
 	for _, r := range byName {
@@ -304,7 +310,7 @@ func showJSON(w io.Writer, rows []row, sum row, away []string, pauses []jobqueue
 	return printJSON(w, struct {
 		Queues    []row             `json:"queues"`
 		Total     row               `json:"total"`
-		Missing   []string          `json:"missing,omitempty"` // partitions that are away: the numbers are without them
+		Missing   []string          `json:"missing,omitempty"` // backends and partitions that are away: the numbers are without them
 		Pauses    []shownPause      `json:"pauses"`
 		Faults    map[string]string `json:"faults"`
 		Held      []heldBy          `json:"held,omitempty"`

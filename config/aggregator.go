@@ -9,7 +9,6 @@ import (
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/aggregator"
 	aggregatorredis "github.com/wikifarm/jobqueue/aggregator/redis"
-	"github.com/wikifarm/jobqueue/queuedb/postgres"
 )
 
 // aggregatorKinds are the kinds of servers that an aggregator may be on.
@@ -39,16 +38,16 @@ func (f *Farm) checkAggregator(r *reader) {
 }
 
 // openAggregator returns the farm's aggregator; nil without one. It does not wait for the servers.
-func (f *Farm) openAggregator(ctx context.Context, q *Queues, backends map[string]jobqueue.Backend) (jobqueue.Aggregator, error) {
+func (f *Farm) openAggregator(q *Queues) (jobqueue.Aggregator, error) {
 	var all []jobqueue.Aggregator
 	for i, conf := range f.aggregator {
-		if b, ok := backends[conf.in].(*postgres.Backend); ok {
-			all = append(all, b.Aggregator())
+		if o := q.opened[conf.in]; conf.in != "" {
+			all = append(all, lazyAggregator{o.lazy})
 			continue
 		}
 		// No backend has a name with a blank.
 		o, err := q.get(fmt.Sprintf("aggregator %d", i+1), f.identity(conf), func(o *opened) error {
-			client, err := newClient(ctx, conf)
+			client, err := newClient(context.Background(), conf)
 			if err != nil {
 				return fmt.Errorf("aggregator, server %d: %w", i+1, &backendError{"", conf.url, err})
 			}

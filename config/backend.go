@@ -3,25 +3,20 @@ package config
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/queuedb/postgres"
 	"github.com/wikifarm/jobqueue/queuedb/sqlite"
-	"github.com/wikifarm/jobqueue/queuememory"
 	"github.com/wikifarm/jobqueue/queueredis"
 )
 
@@ -47,14 +42,12 @@ type kind struct {
 }
 
 var kinds = map[string]kind{
-	"memory": {nil, func(context.Context, backend) (jobqueue.Backend, io.Closer, error) {
-		return queuememory.New(), nil, nil
-	}},
+	"memory":   {}, // there is nothing to open
 	"sqlite":   {[]string{"path"}, openSQLite},
 	"postgres": {[]string{"url", "schema", "passwordFile"}, openPostgres},
 	"redis":    {append(serverKeys, "shards", "compress"), openRedis},
 
-	"federated": {keys: []string{"partitions", "sections"}}, // opened once its partitions are known
+	"federated": {keys: []string{"partitions", "sections"}}, // opened by its partitions
 }
 
 func openSQLite(_ context.Context, conf backend) (jobqueue.Backend, io.Closer, error) {
@@ -226,133 +219,6 @@ func (r *reader) backend(at, n ast.Node, what string, kinds map[string]kind) bac
 		r.fail(at, "%s.partitions is missing, it names the backends and their weights, such as {q1: 2, q2: 1}", what)
 	}
 	return b
-}
-
-// Queues are a farm's open backends and the group that routes to them.
-type Queues struct {
-	*jobqueue.Group
-	Stores []Store // every backend of the farm file that is no partition of another, sorted by name
-
-	opened  map[string]*opened // by name
-	earlier map[string]*opened // of the Queues that these were opened beside
-
-	mu       sync.Mutex // partitions are opened side by side
-	memories map[string]jobqueue.Backend
-}
-
-// A Store is one open backend.
-type Store struct {
-	Name    string
-	Backend jobqueue.Backend
-}
-
-// Open opens the farm's backends. The group's policies are those of
-// [Farm.Policy]; its home is the farm's only domain, or "default" when there are
-// several or any. The caller calls Close when done.
-func (f *Farm) Open(ctx context.Context, reg *jobqueue.Registry) (*Queues, error) {
-	return f.OpenBeside(ctx, reg, &Queues{})
-}
-
-// OpenBeside is Open for the newer farm file of a program that has others open: a backend of
-// which the two files say the same is one, and memory backends are those of the same name. Each of the Queues
-// is closed by itself; what they have in common is closed with the last.
-func (f *Farm) OpenBeside(ctx context.Context, reg *jobqueue.Registry, others *Queues) (_ *Queues, err error) {
-	q := &Queues{opened: map[string]*opened{}, earlier: others.opened, memories: map[string]jobqueue.Backend{}}
-	others.mu.Lock()
-	maps.Copy(q.memories, others.memories)
-	others.mu.Unlock()
-	defer func() {
-		q.earlier = nil
-		if err != nil {
-			q.Close()
-		}
-	}()
-	byName := map[string]jobqueue.Backend{}
-	for _, name := range slices.Sorted(maps.Keys(f.backends)) {
-		conf := f.backends[name]
-		if f.owner[name] != "" {
-			continue
-		}
-		if name == f.def.backend.text && f.Existing && conf.missing() {
-			return nil, &backendError{name, conf.place(), fmt.Errorf("%w: there is no file %s; the first push or runner creates it",
-				jobqueue.ErrInvalid, conf.path.text)}
-		}
-		b, err := f.openBackend(ctx, q, conf)
-		if err != nil {
-			return nil, &backendError{name, conf.place(), err}
-		}
-		byName[name] = b
-		q.Stores = append(q.Stores, Store{name, b})
-	}
-	r := jobqueue.Routes{
-		Default:  byName[f.def.backend.text],
-		Types:    map[string]jobqueue.Backend{},
-		ReadOnly: f.readOnly,
-		Policy:   f.Policy(reg),
-		Trace:    f.Trace,
-	}
-	f.routeInline(&r, reg)
-	if r.Aggregator, err = f.openAggregator(ctx, q, byName); err != nil {
-		return nil, err
-	}
-	for typ, s := range f.types {
-		if s.backend != nil {
-			r.Types[typ] = byName[s.backend.text]
-		}
-		if s.exclude != nil && *s.exclude {
-			r.Exclude = append(r.Exclude, typ)
-		}
-	}
-	home := "default"
-	if list := f.Domains(); len(list) == 1 {
-		home = list[0]
-	}
-	q.Group = jobqueue.NewGroup(home, r)
-	return q, nil
-}
-
-// openBackend opens a backend that is no partition.
-func (f *Farm) openBackend(ctx context.Context, q *Queues, conf backend) (jobqueue.Backend, error) {
-	if conf.kind == "memory" {
-		return q.memory(ctx, conf)
-	}
-	conf.log = f.logger()
-	o, err := q.get(conf.name, f.identity(conf), func(o *opened) error {
-		var closer io.Closer
-		var err error
-		if conf.kind == "federated" {
-			o.backend, closer, err = f.openFederated(ctx, q, conf)
-		} else {
-			o.backend, closer, err = kinds[conf.kind].open(ctx, conf)
-		}
-		if closer != nil {
-			o.closers = append(o.closers, closer)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return o.backend, nil
-}
-
-// missing reports whether b is a file that is not there, though its folder is.
-func (b backend) missing() bool {
-	if b.kind != "sqlite" {
-		return false
-	}
-	_, err := os.Stat(b.path.text)
-	_, folder := os.Stat(filepath.Dir(b.path.text))
-	return errors.Is(err, fs.ErrNotExist) && folder == nil
-}
-
-// Close closes the backends, but for those that other Queues have as well.
-func (q *Queues) Close() error {
-	var errs []error
-	for _, o := range q.opened {
-		errs = append(errs, o.Close())
-	}
-	return errors.Join(errs...)
 }
 
 // A File is an SQLite file of the farm.

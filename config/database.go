@@ -21,14 +21,17 @@ type Database struct {
 // They need not exist, nor have tables.
 func (f *Farm) Databases(each func(Database) error) error {
 	for _, name := range slices.Sorted(maps.Keys(f.backends)) {
-		if b := f.backends[name]; b.kind == "sqlite" || b.kind == "postgres" {
-			if err := each(Database{name, b.kind, b}); err != nil {
+		b := f.backends[name]
+		if d := (Database{name, b.kind, b}); d.migrates() {
+			if err := each(d); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
 }
+
+func (d Database) migrates() bool { return d.Kind == "sqlite" || d.Kind == "postgres" }
 
 // A Status says how the tables of a database and this program fit together.
 type Status struct {

@@ -166,7 +166,7 @@ func (f *Farm) owners(r *reader) map[string]string {
 }
 
 // openFederated opens the partitions, of which some may be away.
-func (f *Farm) openFederated(ctx context.Context, q *Queues, conf backend) (jobqueue.Backend, io.Closer, error) {
+func (f *Farm) openFederated(ctx context.Context, in *memories, conf backend) (jobqueue.Backend, io.Closer, error) {
 	var parts []federated.Partition
 	for _, p := range conf.federation.partitions {
 		part := f.backends[p.name]
@@ -175,14 +175,9 @@ func (f *Farm) openFederated(ctx context.Context, q *Queues, conf backend) (jobq
 			Name: p.name, Weight: p.weight, NoPush: p.noPush,
 			Open: func(ctx context.Context) (jobqueue.Backend, io.Closer, error) {
 				if part.kind == "memory" {
-					b, err := q.memory(ctx, part)
-					return b, nil, err
+					return in.of(part.name), nil, nil
 				}
-				b, closer, err := kinds[part.kind].open(ctx, part)
-				if err != nil {
-					return nil, nil, &backendError{"", part.place(), err}
-				}
-				return b, closer, nil
+				return f.connect(ctx, part)
 			},
 		})
 	}

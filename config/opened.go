@@ -1,22 +1,23 @@
 package config
 
 import (
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/queuememory"
 )
 
 // An opened is a backend, or a server of the aggregator, that Queues of several farm files may have in common.
 type opened struct {
 	identity   string // of what the farm file says of it
-	backend    jobqueue.Backend
+	lazy       *lazy  // of a backend; nil of a server
 	aggregator jobqueue.Aggregator
 	closers    []io.Closer
 	users      atomic.Int64
@@ -63,18 +64,24 @@ func (q *Queues) get(name, identity string, open func(*opened) error) (*opened, 
 	return o, nil
 }
 
-// memory returns the memory backend of a name. It is kept as long as the program runs, since nothing else has its jobs.
-func (q *Queues) memory(ctx context.Context, conf backend) (jobqueue.Backend, error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if b := q.memories[conf.name]; b != nil {
-		return b, nil
+// memories are the memory backends by name. They are kept as long as the program runs, since nothing else has their jobs.
+type memories struct {
+	mu  sync.Mutex // partitions are opened side by side
+	all map[string]jobqueue.Backend
+}
+
+func (m *memories) of(name string) jobqueue.Backend {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b := m.all[name]
+	if b == nil {
+		if m.all == nil {
+			m.all = map[string]jobqueue.Backend{}
+		}
+		b = queuememory.New()
+		m.all[name] = b
 	}
-	b, _, err := kinds["memory"].open(ctx, conf)
-	if err == nil {
-		q.memories[conf.name] = b
-	}
-	return b, err
+	return b
 }
 
 // identity tells backends apart by all that decides what Open makes of them: two with the same one are one.

@@ -25,7 +25,7 @@ func TestBeside(t *testing.T) {
 	}
 	open := func(f *config.Farm, beside *config.Queues) *config.Queues {
 		t.Helper()
-		q, err := f.OpenBeside(t.Context(), &jobqueue.Registry{}, beside)
+		q, err := f.OpenBeside(&jobqueue.Registry{}, beside)
 		if err != nil {
 			t.Fatal(err)
 		}

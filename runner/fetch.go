@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -172,6 +173,9 @@ func (f *fetcher) over(l look, idle bool) (Reason, error) {
 	}
 	down := false
 	for _, s := range f.r.stores {
+		if !f.needs(s) {
+			continue
+		}
 		if reason, err := s.fatal(); reason != "" {
 			return reason, err
 		}
@@ -188,6 +192,11 @@ func (f *fetcher) over(l look, idle bool) (Reason, error) {
 		return Throttled, nil
 	}
 	return NoneReady, nil
+}
+
+// needs reports whether jobs that this run may run are in a store.
+func (f *fetcher) needs(s *store) bool {
+	return slices.ContainsFunc(f.r.reg.Types(), func(typ string) bool { return f.runs(typ) && f.r.group.Backend(typ) == s.backend })
 }
 
 // standstill returns why a run that does not wait ends though there is no room for more: its
