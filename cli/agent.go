@@ -42,7 +42,7 @@ func (a *agent) look() *snmp.Table {
 	}
 	latest.Wait(a.ctx, agentWait, a.farm.Look(a.ctx))
 	known := a.farm.Last()
-	v := &view{status: unknown, text: "the stores are being opened", paused: -1}
+	v := &view{status: unknown, text: "the stores are being opened", paused: -1, away: -1}
 	if w := known.Value; w != nil {
 		latest.Wait(a.ctx, agentWait-time.Since(begun), append(w.look(), w.check.Look(a.ctx))...)
 		v = w.view()

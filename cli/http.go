@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,6 +30,9 @@ type exports struct {
 	count   time.Duration
 	metrics *metrics.Metrics
 	sinks   []monitor.Sink
+	log     atomic.Pointer[slog.Logger] // from start on
+
+	exhausted func(*session, runner.Ended) // nil, or is told of jobs whose tries were used up by claims that ran out
 }
 
 func (x *exports) flags(fs *pflag.FlagSet) {
@@ -42,11 +46,17 @@ func (x *exports) flags(fs *pflag.FlagSet) {
 
 func (x *exports) sink(open func(string, monitor.Options) (monitor.Sink, error)) func(string) error {
 	return func(s string) error {
-		sink, err := open(s, monitor.Options{})
+		sink, err := open(s, monitor.Options{Failed: x.failed})
 		if err == nil {
 			x.sinks = append(x.sinks, sink)
 		}
 		return err
+	}
+}
+
+func (x *exports) failed(err error) {
+	if log := x.log.Load(); log != nil {
+		log.Warn("a listener is not told what happens", "error", err)
 	}
 }
 
@@ -79,12 +89,13 @@ func ports(addr string) (host string, low, high int, err error) {
 	return host, low, high, nil
 }
 
-// trace returns the hooks for groups; nil if nothing is told.
-func (x *exports) trace(more *jobqueue.Trace) *jobqueue.Trace {
-	if x.addr == "" && len(x.sinks) == 0 {
-		return more
-	}
-	all := []*jobqueue.Trace{more}
+// trace returns the hooks for the group of a session, besides the program's own.
+func (x *exports) trace(s *session, more *jobqueue.Trace) *jobqueue.Trace {
+	all := []*jobqueue.Trace{more, {Exhausted: func(_ context.Context, c *jobqueue.Claim, reason string) {
+		if x.exhausted != nil {
+			x.exhausted(s, runner.Ended{Claim: c, Err: errors.New(reason), Action: jobqueue.ActionAbandon, Began: time.Now()})
+		}
+	}}}
 	if x.addr != "" {
 		if x.metrics == nil {
 			x.metrics = metrics.New(metrics.Options{CountEvery: x.count})
@@ -120,6 +131,7 @@ func (x *exports) watch(s *session, o *runner.Options) {
 
 // start begins to serve; when ctx ends the process counts as stopping. What it returns ends it all.
 func (x *exports) start(ctx context.Context, log *slog.Logger) (stop func(), err error) {
+	x.log.Store(log)
 	end := func() {
 		for _, s := range x.sinks {
 			s.Close()

@@ -73,6 +73,7 @@ func (f *runFlags) run(ctx context.Context, e *env, c *cobra.Command, s *session
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r := &reported{reporter: f.reporter(ctx, c.OutOrStdout(), s, cancel), abort: abort}
+	e.exports.exhausted = r.ended
 	o, err := f.options(s, r)
 	if err != nil {
 		return err
@@ -114,6 +115,9 @@ type reported struct {
 
 // options says how to run the jobs of a session.
 func (f *runFlags) options(s *session, r *reported) (*runner.Options, error) {
+	if err := f.reach(context.Background(), s); err != nil {
+		return nil, err
+	}
 	o := f.o
 	o.Logger, o.Label, o.Abort, o.Config = s.log, s.claimed, r.abort, s.farm.Digest()
 	o.OnEnd = func(e runner.Ended) { r.ended(s, e) }

@@ -60,7 +60,9 @@ func (v *view) values(base snmp.OID) []snmp.Value {
 	all := []snmp.Value{
 		snmp.Integer(scalar(1), int32(v.status)),
 		snmp.Text(scalar(2), v.text),
-		snmp.Gauge(scalar(13), v.away),
+	}
+	if v.away >= 0 {
+		all = append(all, snmp.Gauge(scalar(13), v.away))
 	}
 	if v.counted {
 		all = append(all, v.sum.gauges(func(column uint32) snmp.OID { return scalar(column + 1) })...)

@@ -30,7 +30,7 @@ type view struct {
 	text   string
 	crew   *crew // nil: not known
 	paused int   // queues; -1: not known
-	away   int   // stores
+	away   int   // stores; -1: not known which there are
 	stores []viewStore
 
 	counted bool // all that follows is known

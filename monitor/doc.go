@@ -11,6 +11,7 @@
 package monitor
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -27,6 +28,9 @@ type Options struct {
 	// Thread names the process: the workers of StatusNet's format are called Thread.1, Thread.2 and so on. Default "generic".
 	Thread string
 
+	// Failed is told why a message could not be sent, at most every ten minutes. Nil: nobody is.
+	Failed func(error)
+
 	// Every is how long statsd's counters are summed up before they are sent. Default 1 s.
 	Every time.Duration
 }
@@ -41,6 +45,14 @@ func (o *Options) fill() {
 	if o.Every <= 0 {
 		o.Every = time.Second
 	}
+}
+
+// failed returns Failed for what is sent to a listener, which it names.
+func (o *Options) failed(listener string) func(error) {
+	if o.Failed == nil {
+		return nil
+	}
+	return func(err error) { o.Failed(fmt.Errorf("%s: %w", listener, err)) }
 }
 
 // A Sink tells a listener. It is safe for concurrent use.

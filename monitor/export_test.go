@@ -11,5 +11,5 @@ const MaxQueued = maxQueued
 
 // SinkOf returns a StatusNet sink of what sends a message.
 func SinkOf(send func(context.Context, []byte) error) Sink {
-	return &statusNet{sender: newSender(send), thread: "generic", slots: map[*jobqueue.Claim]int{}}
+	return &statusNet{sender: newSender(send, nil), thread: "generic", slots: map[*jobqueue.Claim]int{}}
 }

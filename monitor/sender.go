@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,12 +19,15 @@ const (
 	sendTime  = 2 * time.Second // for one of them
 	retryTime = 5 * time.Second // after a failure; what comes meanwhile is dropped
 	closeTime = time.Second     // for what there is at the end
+	tellTime  = 10 * time.Minute
 )
 
 // A sender sends messages one after the other, each once, from a goroutine of its own.
 type sender struct {
 	send    func(ctx context.Context, message []byte) error
 	queue   chan []byte
+	failed  func(error)
+	told    time.Time // when that was called
 	dropped atomic.Int64
 	ctx     context.Context // of what is sent
 	cancel  context.CancelFunc
@@ -32,8 +36,8 @@ type sender struct {
 	once    sync.Once
 }
 
-func newSender(send func(context.Context, []byte) error) *sender {
-	s := &sender{send: send, queue: make(chan []byte, maxQueued), closing: make(chan struct{}), ended: make(chan struct{})}
+func newSender(send func(context.Context, []byte) error, failed func(error)) *sender {
+	s := &sender{send: send, failed: failed, queue: make(chan []byte, maxQueued), closing: make(chan struct{}), ended: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	go s.run()
 	return s
@@ -70,8 +74,17 @@ func (s *sender) run() {
 func (s *sender) one(message []byte) {
 	ctx, cancel := context.WithTimeout(s.ctx, sendTime)
 	defer cancel()
-	if s.ctx.Err() != nil || s.send(ctx, message) != nil {
-		s.dropped.Add(1)
+	err := s.ctx.Err()
+	if err == nil {
+		err = s.send(ctx, message)
+	}
+	if err == nil {
+		return
+	}
+	s.dropped.Add(1)
+	if s.failed != nil && (s.told.IsZero() || time.Since(s.told) >= tellTime) {
+		s.told = time.Now()
+		s.failed(err)
 	}
 }
 
@@ -132,14 +145,14 @@ func datagrams(addr string) func(context.Context, []byte) error {
 }
 
 // posts returns what posts each message as a form.
-func posts(url string) func(context.Context, []byte) error {
+func posts(to string) func(context.Context, []byte) error {
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	var rest pause
 	return func(ctx context.Context, message []byte) error {
 		if err := rest.over(); err != nil {
 			return err
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(string(message)))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, strings.NewReader(string(message)))
 		if err != nil {
 			return err
 		}
@@ -147,6 +160,9 @@ func posts(url string) func(context.Context, []byte) error {
 		res, err := client.Do(req)
 		if err != nil {
 			rest.failed()
+			if e, ok := errors.AsType[*url.Error](err); ok {
+				err = e.Err // without the address, which may have a password
+			}
 			return err
 		}
 		defer res.Body.Close()

@@ -57,7 +57,7 @@ func Statsd(addr string, o Options) (Sink, error) {
 		return nil, badStatsd(addr)
 	}
 	o.fill()
-	s := &statsd{sender: newSender(datagrams(net.JoinHostPort(host, port))), host: "." + part(o.Host), stop: make(chan struct{}), stopped: make(chan struct{})}
+	s := &statsd{sender: newSender(datagrams(net.JoinHostPort(host, port)), o.failed("statsd "+addr)), host: "." + part(o.Host), stop: make(chan struct{}), stopped: make(chan struct{})}
 	go s.run(o.Every)
 	return s, nil
 }

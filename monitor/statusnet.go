@@ -56,7 +56,7 @@ func StatusNet(target string, o Options) (Sink, error) {
 		return nil, fmt.Errorf("a monitor's URL must begin with udp:, http: or https:, not %q", u.Scheme+":")
 	}
 	o.fill()
-	return &statusNet{sender: newSender(send), thread: o.Thread, slots: map[*jobqueue.Claim]int{}}, nil
+	return &statusNet{sender: newSender(send, o.failed("monitor "+u.Host)), thread: o.Thread, slots: map[*jobqueue.Claim]int{}}, nil
 }
 
 // state tells what a worker does.
