@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/metrics"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,6 +29,7 @@ type statsd struct {
 	counters sync.Map // by name: *atomic.Int64
 	types    sync.Map // by type: *typeCounters
 	known    atomic.Int64
+	memory   int64 // in bytes, when it was told last
 	stop     chan struct{}
 	stopped  chan struct{}
 	closed   sync.Once
@@ -39,8 +41,9 @@ type statsd struct {
 //   - start-runner.HOST, pop.TYPE.ok.HOST and pop.TYPE.failed.HOST for each run;
 //   - runner-status.timeout for runs that were out of time, runner-status.error for handlers at fault;
 //   - job-recycle.TYPE for claims that ran out, when their job ends, and job-abandon.TYPE for jobs given up;
-//   - job-undelay.all and job-prune.all for what maintenance does, periodictasks.done.HOST and
-//     periodictasks.failed.HOST for whether it does it;
+//   - job-undelay.all and job-prune.all for what maintenance does, periodictasks.claimed.HOST for each time that it is this
+//     process's turn, then periodictasks.done.HOST or periodictasks.failed.HOST, and periodictasks.partition-failed.PARTITION;
+//   - memory.HOST, by how many bytes the memory of Go's runtime has grown, less than 0 if it has shrunk;
 //   - store-error.HOST, where that has redis-error.
 //
 // Of types too many to be told apart the rest are called other. In the names all but
@@ -95,6 +98,15 @@ func (s *statsd) counter(name string) *atomic.Int64 {
 // add adds to one of the few counters that are of no type.
 func (s *statsd) add(name string, n int) { s.counter(name).Add(int64(n)) }
 
+// grow counts how much memory more the process has.
+func (s *statsd) grow() {
+	m := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(m)
+	now := int64(m[0].Value.Uint64() - m[1].Value.Uint64())
+	s.add("memory"+s.host, int(now-s.memory))
+	s.memory = now
+}
+
 func (s *statsd) run(every time.Duration) {
 	defer close(s.stopped)
 	tick := time.NewTicker(every)
@@ -112,6 +124,7 @@ func (s *statsd) run(every time.Duration) {
 
 // flush has all counters sent that are not zero, several in a datagram.
 func (s *statsd) flush() {
+	s.grow()
 	var datagram []byte
 	s.counters.Range(func(name, c any) bool {
 		n := c.(*atomic.Int64).Swap(0)
@@ -167,6 +180,12 @@ func (s *statsd) Trace() *jobqueue.Trace {
 		},
 		Maintained: func(_ context.Context, m jobqueue.Maintained, err error) {
 			trouble(err)
+			s.add("periodictasks.claimed"+s.host, 1)
+			if away, ok := errors.AsType[*jobqueue.PartError](err); ok {
+				for _, p := range away.Parts {
+					s.add("periodictasks.partition-failed."+part(p), 1)
+				}
+			}
 			if err == nil {
 				s.add("periodictasks.done"+s.host, 1)
 			} else {
