@@ -274,18 +274,35 @@ func pause(l look) time.Duration {
 	}
 }
 
-// sleep waits for at most d until something has changed.
+// sleep waits for at most d until something has changed. Nobody tells it of workers that others have no more.
 func (f *fetcher) sleep(ctx context.Context, d time.Duration) {
 	if f.r.pool.working() {
 		d = min(d, stallTime)
 	}
-	timer := time.NewTimer(f.r.caps.wait(f.nextHeld(d)))
+	d = f.r.caps.wait(f.nextHeld(d))
+	for ; f.limits.restricted() && d > quickLook; d -= quickLook {
+		if !f.await(ctx, quickLook) {
+			return
+		}
+		if f.limits.changed() {
+			f.quiet = time.Time{}
+			return
+		}
+	}
+	f.await(ctx, d)
+}
+
+// await waits for d, and returns false if something has changed before.
+func (f *fetcher) await(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 	case <-f.r.changed:
 	case <-timer.C:
+		return true
 	}
+	return false
 }
 
 var (

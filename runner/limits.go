@@ -152,6 +152,13 @@ func (l *limits) allow() {
 	}
 }
 
+// changed reports whether there may be more or fewer jobs than a moment ago.
+func (l *limits) changed() bool {
+	allowed, all := slices.Clone(l.allowed), l.all
+	l.allow()
+	return l.all != all || !slices.Equal(l.allowed, allowed)
+}
+
 // restricted reports whether there may be fewer jobs than workers.
 func (l *limits) restricted() bool { return l.all < math.MaxInt }
 

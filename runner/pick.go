@@ -97,7 +97,7 @@ func (f *fetcher) deal(r room) []schedule.Place {
 	passed := false         // what is not known to be quick was left out
 	mine := f.r.caps.mine()
 	f.limits.count(f.r)
-	f.refused = f.limits.restricted() // there may be more room at any moment
+	f.refused = false
 	admit := func(p schedule.Place) schedule.Answer {
 		t := f.types[p.Type]
 		if !f.here(p.Domain) {

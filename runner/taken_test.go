@@ -2,11 +2,13 @@ package runner_test
 
 import (
 	"context"
+	"iter"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/queuememory"
 	"github.com/wikifarm/jobqueue/runner"
 	"github.com/wikifarm/jobqueue/runner/schedule"
 )
@@ -63,6 +65,53 @@ func TestTaken(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A looker counts the looks at what is ready.
+type looker struct {
+	*queuememory.Backend
+	looks atomic.Int64
+}
+
+func (c *looker) Ready(ctx context.Context, names ...jobqueue.Name) iter.Seq2[jobqueue.Backlog, error] {
+	c.looks.Add(1)
+	return c.Backend.Ready(ctx, names...)
+}
+
+// While others have workers, for however long, the store is asked no more often than else; what they have no more is
+// used at once.
+func TestTakenForLong(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := &looker{Backend: queuememory.New()}
+		f := newFarm(t)
+		f.group = jobqueue.NewGroup("home", jobqueue.Routes{Default: b})
+		var taken, running atomic.Int64
+		f.add("a", jobqueue.Policy{Timeout: 24 * time.Hour}, func(ctx context.Context, _ int) error {
+			running.Add(1)
+			<-ctx.Done()
+			return context.Cause(ctx)
+		})
+		f.push("a", 100)
+		taken.Store(4)
+		ctx, stop := context.WithCancel(t.Context())
+		done := f.goRun(ctx, runner.Options{Workers: 4, Wait: true, Grace: time.Second, Taken: func(string) int { return int(taken.Load()) }})
+		for n := int64(4); n > 0; {
+			time.Sleep(time.Minute)
+			before := b.looks.Load()
+			time.Sleep(time.Minute)
+			if looks := b.looks.Load() - before; looks > 150 || running.Load() != 4-n {
+				t.Errorf("%d looks in a minute while others have %d workers, and %d jobs run; want one a second", looks, n, running.Load())
+			}
+			n--
+			taken.Store(n)
+			time.Sleep(50 * time.Millisecond)
+			if running.Load() != 4-n {
+				t.Errorf("%d jobs run while others have %d workers of 4", running.Load(), n)
+			}
+		}
+		stop()
+		<-done
+	})
 }
 
 // A run that is to drain claims nothing more and lets what runs finish, however long it takes, unless it is stopped.
