@@ -40,7 +40,7 @@ var (
 )
 
 var descs = []*prometheus.Desc{
-	waitSeconds, runSeconds, storeUp, storePartial, storeSeen, oldestReady, readyQueues, uncovered, pausedQueues, domainOldest, domainReady, storedJobs,
+	waitSeconds, runSeconds, runs, storeUp, storePartial, storeSeen, oldestReady, readyQueues, uncovered, pausedQueues, domainOldest, domainReady, storedJobs,
 	controlUp, liveRunners, workers, workersBusy, restingTypes, pauses, sinceProgress,
 	reloadGood, reloadTime,
 }
@@ -72,8 +72,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for _, k := range m.types.all() {
 		for _, p := range []*atomic.Pointer[mode]{&k.async, &k.inline} {
 			if r := p.Load(); r != nil {
-				r.wait.collect(ch, waitSeconds, k.name, r.where)
-				r.run.collect(ch, runSeconds, k.name, r.where)
+				r.collect(ch, k.name)
 			}
 		}
 	}

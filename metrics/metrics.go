@@ -54,6 +54,8 @@ type Metrics struct {
 	health  health
 	reloads reloads
 
+	hands   sync.Pool     // of *hand
+	made    atomic.Uint64 // hands
 	handler sync.Once
 	gather  prometheus.Gatherer
 }
@@ -66,6 +68,7 @@ func New(o Options) *Metrics {
 		o.Every = 10 * time.Second
 	}
 	m := &Metrics{o: o, vecs: newVecs()}
+	m.hands.New = m.newHand
 	m.types.init(o.MaxTypes, m.newKind, o.Types)
 	m.domains.init(o.MaxDomains, func(name string) *domain { return &domain{name} }, o.Domains)
 	return m

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -262,6 +264,39 @@ func TestNamesAreAsPrometheusWantsThem(t *testing.T) {
 	// A registry of the program's own may have it, too.
 	if err := prometheus.NewPedanticRegistry().Register(m); err != nil {
 		t.Error(err)
+	}
+}
+
+// However many goroutines count at once, nothing is counted twice or lost.
+func TestCountsAreExact(t *testing.T) {
+	m := metrics.New(metrics.Options{MaxTypes: 2})
+	var o runner.Options
+	m.Runner(&o)
+	const each = 2000
+	var all sync.WaitGroup
+	for i := range 16 {
+		all.Go(func() {
+			for k := range each {
+				e := runner.Ended{Claim: &jobqueue.Claim{Record: jobqueue.Record{Name: jobqueue.Name{Type: fmt.Sprint("t", (i+k)%4)}}}, Action: jobqueue.ActionDone}
+				if k%2 > 0 {
+					e.Err, e.Action = io.EOF, jobqueue.ActionRetry
+				}
+				o.OnEnd(e)
+			}
+		})
+	}
+	all.Wait()
+	sums := map[string]float64{}
+	for key, n := range values(t, m, "jobqueue_runs_total", "jobqueue_run_seconds", "jobqueue_wait_seconds", "jobqueue_jobs_failed_total") {
+		words := strings.Fields(key)
+		sums[words[0]+" "+strings.Join(words[min(2, len(words)-1):len(words)-1], " ")] += n
+	}
+	want := map[string]float64{
+		"jobqueue_runs_total ok": 8 * each, "jobqueue_runs_total failed": 8 * each, "jobqueue_runs_total put_off": 0, "jobqueue_runs_total fault": 0,
+		"jobqueue_runs_total lost": 0, "jobqueue_run_seconds ": 16 * each, "jobqueue_wait_seconds ": 16 * each, "jobqueue_jobs_failed_total ": 8 * each,
+	}
+	if d := cmp.Diff(want, sums); d != "" {
+		t.Error(d)
 	}
 }
 

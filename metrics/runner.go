@@ -33,45 +33,55 @@ func (m *Metrics) ended(e *runner.Ended) {
 	if e.Claim.Inline != "" {
 		return // The group's trace has it.
 	}
-	k := m.types.get(e.Claim.Type)
-	r := m.in(k, &k.async, modeAsync)
-	if e.Err == nil {
-		r.ok.Inc()
-	} else {
-		m.bad(k, r, e.Err, e.Action)
-	}
+	h := m.hands.Get().(*hand)
+	defer m.hands.Put(h)
+	k := h.kind(e.Claim.Type)
+	r := in(&k.async, modeAsync)
+	s := &r.shards[h.shard]
 	// Of later attempts nobody knows since when they could have run.
 	if c := e.Claim; c.Attempt <= 1 && c.Expiries == 0 {
-		r.wait.observe(e.Began.Sub(c.QueuedAt))
+		s.wait.observe(e.Began.Sub(c.QueuedAt))
 	}
-	r.run.observe(e.Took)
+	if e.Err == nil {
+		s.ok.observe(e.Took)
+		return
+	}
+	s.bad.observe(e.Took)
+	switch {
+	case e.Action == jobqueue.ActionRetry, e.Action == jobqueue.ActionAbandon:
+		k.failed.Inc()
+		r.failed.Add(1)
+	case e.Action != jobqueue.ActionGiveBack:
+		r.lost.Add(1)
+	case errors.Is(e.Err, jobqueue.ErrFault):
+		r.fault.Add(1)
+	default:
+		r.putOff.Add(1)
+	}
 }
 
-func (m *Metrics) bad(k *kind, r *mode, err error, do jobqueue.Action) {
-	switch {
-	case do == jobqueue.ActionRetry, do == jobqueue.ActionAbandon:
-		k.failed.Inc()
-		r.bad.Inc()
-	case do != jobqueue.ActionGiveBack:
-		r.lost.Inc()
-	case errors.Is(err, jobqueue.ErrFault):
-		r.fault.Inc()
-	default:
-		r.putOff.Inc()
-	}
+// A hand is what a goroutine has while it counts a run: one processor has mostly the same one.
+type hand struct {
+	shard int
+	cursor
+}
+
+func (m *Metrics) newHand() any {
+	return &hand{shard: int(m.made.Add(1) % shards), cursor: cursor{m: m}}
 }
 
 // inlined counts a run in the process that pushed the job.
 func (m *Metrics) inlined(_ context.Context, c *jobqueue.Claim, why string, took time.Duration, err error) {
 	k := m.types.get(c.Type)
 	m.vecs.inline.WithLabelValues(k.name, why).Inc()
-	r := m.in(k, &k.inline, modeInline)
+	r := in(&k.inline, modeInline)
+	s := &r.shards[0]
+	s.wait.observe(0)
 	if err == nil {
-		r.ok.Inc()
-	} else {
-		k.failed.Inc()
-		r.bad.Inc()
+		s.ok.observe(took)
+		return
 	}
-	r.wait.observe(0)
-	r.run.observe(took)
+	s.bad.observe(took)
+	k.failed.Inc()
+	r.failed.Add(1)
 }

@@ -43,21 +43,20 @@ func (m *Metrics) pushed(_ context.Context, records []jobqueue.Record, pushed jo
 	if err != nil {
 		m.vecs.storeErrors.WithLabelValues("push").Inc()
 	}
-	at, stored := cursor{m: m}, 0
-	for i := range records {
-		k := at.kind(records[i].Type)
-		switch {
-		case err != nil || pushed[i].Err != nil:
-			k.unpushed.Inc()
-		case pushed[i].Duplicate:
-			k.duplicates.Inc()
-		default:
-			stored++
+	for i := 0; i < len(records); {
+		typ, stored := records[i].Type, 0
+		k := m.types.get(typ)
+		for ; i < len(records) && records[i].Type == typ; i++ {
+			switch {
+			case err != nil || pushed[i].Err != nil:
+				k.unpushed.Inc()
+			case pushed[i].Duplicate:
+				k.duplicates.Inc()
+			default:
+				stored++
+			}
 		}
-		if stored > 0 && (i+1 == len(records) || records[i+1].Type != records[i].Type) {
-			k.pushed.Add(float64(stored))
-			stored = 0
-		}
+		k.pushed.Add(float64(stored))
 	}
 }
 
@@ -66,16 +65,15 @@ func (m *Metrics) popped(_ context.Context, claims []*jobqueue.Claim, err error)
 		m.vecs.storeErrors.WithLabelValues("pop").Inc()
 		return // What was claimed all the same, a repeat returns.
 	}
-	at, n := cursor{m: m}, 0
-	for i, c := range claims {
-		k := at.kind(c.Type)
-		if c.Suspect() {
-			k.suspect.Inc()
+	for i := 0; i < len(claims); {
+		typ, first := claims[i].Type, i
+		k := m.types.get(typ)
+		for ; i < len(claims) && claims[i].Type == typ; i++ {
+			if claims[i].Suspect() {
+				k.suspect.Inc()
+			}
 		}
-		if n++; i+1 == len(claims) || claims[i+1].Type != c.Type {
-			k.popped.Add(float64(n))
-			n = 0
-		}
+		k.popped.Add(float64(i - first))
 	}
 }
 
@@ -98,25 +96,23 @@ func (m *Metrics) settled(_ context.Context, outcomes []jobqueue.Outcome, lost [
 		leave(part.Claims)
 	}
 	leave(lost)
-	at := cursor{m: m}
 	for _, c := range lost {
-		at.kind(c.Type).lost.Inc()
+		m.types.get(c.Type).lost.Inc()
 	}
-	done := 0
-	for i := range outcomes {
-		c := outcomes[i].Claim
-		k := at.kind(c.Type)
-		if apart == nil || !apart[c] {
-			if outcomes[i].Do == jobqueue.ActionDone && !c.Superseded && c.Expiries == 0 {
+	for i := 0; i < len(outcomes); {
+		typ, done := outcomes[i].Claim.Type, 0
+		k := m.types.get(typ)
+		for ; i < len(outcomes) && outcomes[i].Claim.Type == typ; i++ {
+			c := outcomes[i].Claim
+			switch {
+			case apart != nil && apart[c]:
+			case outcomes[i].Do == jobqueue.ActionDone && !c.Superseded && c.Expiries == 0:
 				done++ // as nearly all are
-			} else {
+			default:
 				k.settled(&outcomes[i])
 			}
 		}
-		if done > 0 && (i+1 == len(outcomes) || outcomes[i+1].Claim.Type != c.Type) {
-			k.done.Add(float64(done))
-			done = 0
-		}
+		k.done.Add(float64(done))
 	}
 }
 

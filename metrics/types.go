@@ -28,7 +28,7 @@ type vecs struct {
 	popped, suspect                                            *prometheus.CounterVec
 	done, retried, givenBack, abandoned, superseded, exhausted *prometheus.CounterVec
 	lost, recycled                                             *prometheus.CounterVec
-	failed, inline, runs                                       *prometheus.CounterVec
+	failed, inline                                             *prometheus.CounterVec
 	storeErrors, maintained                                    *prometheus.CounterVec
 	all                                                        []prometheus.Collector
 }
@@ -54,7 +54,6 @@ func newVecs() (v vecs) {
 	v.lost = counter("jobs_lost_claims_total", "Claims that were no longer held when they were settled.", "type")
 	v.recycled = counter("jobs_recycled_total", "Claims that had run out, counted once their job is done or abandoned.", "type")
 	v.inline = counter("jobs_inline_total", "Jobs that ran at once in the process that pushed them, by why.", "type", "reason")
-	v.runs = counter("runs_total", "Runs of jobs, by how they went.", "type", "mode", "result")
 	v.storeErrors = counter("store_errors_total", "Calls of stores that failed.", "call")
 	v.maintained = counter("maintained_jobs_total", "Jobs that maintenance changed in a store.", "change")
 	for _, call := range []string{"push", "pop", "settle", "maintain", "notify"} {
@@ -79,9 +78,9 @@ type kind struct {
 
 // A mode has what is counted of the runs of a type in one mode.
 type mode struct {
-	where                        string
-	wait, run                    histogram
-	ok, bad, putOff, fault, lost prometheus.Counter
+	where                       string
+	shards                      [shards]shard
+	failed, putOff, fault, lost atomic.Uint64
 }
 
 func (m *Metrics) newKind(name string) *kind {
@@ -106,21 +105,12 @@ func (m *Metrics) newKind(name string) *kind {
 }
 
 // in returns what is counted of the runs in one mode. A process that only pushes has no histograms.
-func (m *Metrics) in(k *kind, p *atomic.Pointer[mode], where string) *mode {
+func in(p *atomic.Pointer[mode], where string) *mode {
 	if r := p.Load(); r != nil {
 		return r
 	}
-	// Of two that are made at once one is forgotten; their counters are the same.
-	p.CompareAndSwap(nil, m.vecs.mode(k.name, where))
+	p.CompareAndSwap(nil, &mode{where: where})
 	return p.Load()
-}
-
-func (v *vecs) mode(name, where string) *mode {
-	result := func(r string) prometheus.Counter { return v.runs.WithLabelValues(name, where, r) }
-	return &mode{
-		where: where,
-		ok:    result(resultOK), bad: result(resultFailed), putOff: result(resultPutOff), fault: result(resultFault), lost: result(resultLost),
-	}
 }
 
 func valid(name string) string { return strings.ToValidUTF8(name, "\uFFFD") }
