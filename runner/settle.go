@@ -35,6 +35,7 @@ type settler struct {
 	calls   context.Context // of every call
 	giveUp  context.CancelFunc
 	refuses atomic.Bool  // results were refused since the fetcher last looked
+	hurry   atomic.Bool  // what there is does not wait for more
 	asides  atomic.Int64 // batches that are set aside
 
 	mu    sync.Mutex
@@ -75,6 +76,12 @@ func (t *settler) add(box int, j *job) {
 	if n == 1 || n == outboxSoon {
 		poke(t.wake)
 	}
+}
+
+// hasten has what there is settled without waiting for more.
+func (t *settler) hasten() {
+	t.hurry.Store(true)
+	poke(t.wake)
 }
 
 // poke makes the reader of a channel of one place look again.
@@ -121,15 +128,18 @@ func (t *settler) run() {
 		since   time.Time // when the oldest of pending was seen
 		flying  int
 		closing bool
+		hurry   bool
 		timer   = time.NewTimer(time.Hour)
 	)
 	defer timer.Stop()
 	for {
+		// Asked before: what was added by then is collected.
+		hurry = t.hurry.Swap(false) || hurry && len(pending) > 0
 		if pending = t.collect(pending); len(pending) > 0 && since.IsZero() {
 			since = time.Now()
 		}
 		for flying < flights && len(pending) > 0 && (closing || len(pending) >= settleSoon ||
-			time.Since(since) >= settleWait || !t.s.r.atWork()) {
+			time.Since(since) >= settleWait || !t.s.r.atWork() || hurry) {
 			n := min(len(pending), settleMax)
 			go t.fly(append([]*job(nil), pending[:n]...))
 			flying++

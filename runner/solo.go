@@ -56,6 +56,8 @@ func (f *fetcher) isolate(jobs []*job) (left []*job, alone bool) {
 	f.r.giveBack(f.box(), j, wait)
 	f.giveBack(others, 0)
 	f.giveBackAll()
+	// None of them is to be blamed for what others do.
+	j.hand.beater.s.settler.hasten()
 	return nil, true
 }
 
