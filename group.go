@@ -15,6 +15,9 @@ type Routes struct {
 	MaxParams int                     // bytes of parameters per job; 0 means DefaultMaxParams
 	Policy    func(typ string) Policy // zero fields mean the defaults; nil means all defaults
 	Control   Control                 // keeps what is paused; nil means Default, if it is one
+	// Knows reports whether a domain is one of the farm's; what is pushed for another one, the group's own too, is an [ErrInvalid], since
+	// nobody would run it. Nil means that all are. It is called while something is pushed, for each queue.
+	Knows func(domain string) bool
 	// Aggregator is told, in the background, of the queues that get jobs; nil means that runners ask every backend.
 	Aggregator Aggregator
 	Trace      *Trace

@@ -51,6 +51,9 @@ func (g *Group) rule(n Name, last *rules) error {
 	if err := n.Check(); err != nil {
 		return err
 	}
+	if g.Knows != nil && !g.Knows(n.Domain) {
+		return fmt.Errorf("%w: domain %q is not one of the farm's", ErrInvalid, n.Domain)
+	}
 	*last = rules{n, true, g.Policy(n.Type).Dedupe}
 	return nil
 }

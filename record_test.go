@@ -78,6 +78,20 @@ func TestRecordsRefusesBehindOthers(t *testing.T) {
 	}
 }
 
+// A job of a domain that nobody serves is refused, also when it is the group's own.
+func TestRecordsKnowsDomains(t *testing.T) {
+	g := newGroup(jobqueue.Routes{Knows: func(domain string) bool { return domain == "one" }})
+	if _, err := g.Records(jobqueue.Spec{Type: "t", Domain: "one"}); err != nil {
+		t.Error(err)
+	}
+	for _, domain := range []string{"", "two"} {
+		_, err := g.Records(jobqueue.Spec{Type: "t", Domain: "one"}, jobqueue.Spec{Type: "t", Domain: domain})
+		if !errors.Is(err, jobqueue.ErrInvalid) || !strings.Contains(err.Error(), "is not one of the farm's") {
+			t.Errorf("Records of domain %q = %v, want that it is not one of the farm's", domain, err)
+		}
+	}
+}
+
 func TestRecordsRefuses(t *testing.T) {
 	now := time.Now()
 	object := func(size int) json.RawMessage {

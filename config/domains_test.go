@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/config"
 )
 
@@ -76,5 +78,38 @@ func TestAnyDomain(t *testing.T) {
 	f := load(t, memory)
 	if f.Domains() != nil || !f.Has("anything") {
 		t.Errorf("Domains = %v, want any", f.Domains())
+	}
+}
+
+// What is pushed belongs to a domain of the farm, be it one that has just been added.
+func TestPushKnowsDomains(t *testing.T) {
+	path := write(t, memory+"domainsFile: wikis.txt\n")
+	wikis := filepath.Join(filepath.Dir(path), "wikis.txt")
+	save := func(text string) {
+		if err := os.WriteFile(wikis, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save("a\nb\n")
+	f, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := f.Open(t.Context(), &jobqueue.Registry{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	for _, step := range []struct {
+		domain string
+		ok     bool
+	}{{"a", true}, {"c", false}, {"", false}} {
+		if _, err := q.Push(t.Context(), jobqueue.Spec{Type: "t", Domain: step.domain}); (err == nil) != step.ok || err != nil && !errors.Is(err, jobqueue.ErrInvalid) {
+			t.Errorf("push for %q: %v", step.domain, err)
+		}
+	}
+	save("a\nb\nc\n")
+	if _, err := q.Push(t.Context(), jobqueue.Spec{Type: "t", Domain: "c"}); err != nil {
+		t.Error(err)
 	}
 }

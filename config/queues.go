@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/wikifarm/jobqueue"
 )
@@ -78,6 +79,7 @@ func (f *Farm) open(reg *jobqueue.Registry, others *Queues, as func(*lazy) (jobq
 		Types:    map[string]jobqueue.Backend{},
 		ReadOnly: f.readOnly,
 		Policy:   f.Policy(reg),
+		Knows:    f.knows,
 		Trace:    f.Trace,
 	}
 	f.routeInline(&r, reg)
@@ -198,4 +200,15 @@ func (q *Queues) Close() error {
 		errs = append(errs, o.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// knows is Has for a domain that may have become one of the farm's a moment ago.
+func (f *Farm) knows(domain string) bool {
+	if f.Has(domain) {
+		return true
+	}
+	f.domains.mu.Lock()
+	f.domains.checked = time.Time{}
+	f.domains.mu.Unlock()
+	return f.Has(domain)
 }
