@@ -37,6 +37,7 @@ type env struct {
 	app     App
 	config  string  // the farm file; "" for none
 	exports exports // of runjobs
+	handed  int     // the file with the last good farm, of a supervisor; 0: none
 }
 
 // Main runs the command line of a program: the subcommands are runjobs, nextjobdb and

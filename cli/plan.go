@@ -22,6 +22,7 @@ func (v *supervision) plan() ([]supervisor.Child, error) {
 	if err := (&process{group: v.group}).checkGroup(farm); err != nil {
 		return nil, err
 	}
+	v.good = farm
 	var all []portion
 	shared := 0 // most workers of what shares the processes
 	for _, g := range farm.Groups() {
@@ -93,7 +94,16 @@ func (v *supervision) child(p portion, siblings int) supervisor.Child {
 	return supervisor.Child{
 		Name: name, Beats: true,
 		Command: func() *exec.Cmd {
-			return &exec.Cmd{Path: v.sameProgram(), Args: args, Stdout: os.Stdout, Stderr: os.Stderr}
+			c := &exec.Cmd{Path: v.sameProgram(), Args: args, Stdout: os.Stdout, Stderr: os.Stderr}
+			if v.e.config == "" {
+				return c
+			}
+			if f, err := handOver(v.good.Save()); err != nil {
+				v.log.Warn("a process begins without the last good farm file", "error", err)
+			} else {
+				c.Args, c.ExtraFiles = slices.Concat(args, []string{"--handed=3"}), []*os.File{f}
+			}
+			return c
 		},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -37,7 +38,7 @@ type process struct {
 }
 
 // add adds the flags of a process.
-func (p *process) add(fs *pflag.FlagSet) {
+func (p *process) add(e *env, fs *pflag.FlagSet) {
 	p.finish = make(chan struct{})
 	fs.Var(name(&p.group, "group"), "group", "run only the types of this `group` of the farm file")
 	fs.Var(softMemory(&p.softBytes, &p.softShare), "soft-memory", "end, with status 0, when the process uses more memory than this, such as 512M, or more than 90% of the limit of its cgroup or process")
@@ -45,7 +46,8 @@ func (p *process) add(fs *pflag.FlagSet) {
 	fs.Var(given(&p.releasePath, "file"), "release-file", "finish what runs and end when this `file` changes, as a newer release has been installed")
 	fs.Var(oneOfParts(&p.index, &p.parts), "part", "be the I-th of N processes that share the workers")
 	fs.Var(whole(&p.siblings, 1, 10000), "siblings", "so many processes share the limit of memory")
-	for _, name := range []string{"part", "siblings"} {
+	fs.Var(whole(&e.handed, 3, 3), "handed", "read the last good farm file from this inherited file")
+	for _, name := range []string{"part", "siblings", "handed"} {
 		fs.Lookup(name).Hidden = true // The supervisor sets them.
 	}
 }
@@ -79,8 +81,11 @@ func oneOfParts(index, parts *int) *flag {
 
 // around does what goes before and after everything else.
 func (p *process) around(run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
-	return func(c *cobra.Command, args []string) error {
-		p.link = supervisor.Parent()
+	return func(c *cobra.Command, args []string) (err error) {
+		if p.link = supervisor.Parent(); p.link != nil {
+			beNamed(filepath.Base(os.Args[0]))
+			defer func() { err = p.refused(err) }()
+		}
 		go func() {
 			if gone := p.link.Gone(); gone != nil {
 				<-gone
@@ -118,14 +123,22 @@ func (p *process) around(run func(*cobra.Command, []string) error) func(*cobra.C
 	}
 }
 
+// refused has the supervisor say what is wrong with the flags or the farm file, once for all processes.
+func (p *process) refused(err error) error {
+	if err == nil || status(err) != exitUsage {
+		return err
+	}
+	p.link.Refuse(strings.Join(lines(err), "\n"))
+	return &statusError{status: exitUsage}
+}
+
 // orphanTime is how long a process has to give back what it has when its supervisor is gone.
 const orphanTime = 500 * time.Millisecond
 
 // end has nothing more claimed.
 func (p *process) end() { p.finished.Do(func() { close(p.finish) }) }
 
-// tie interrupts the jobs when the supervisor is gone, tells it that the process has begun its work, and has
-// it finish when it is asked to. What is given back is called at the end.
+// tie interrupts the jobs when the supervisor is gone, and has the process finish when it is asked to. What is given back is called at the end.
 func (p *process) tie(parent context.Context, abort <-chan struct{}) (ctx context.Context, either <-chan struct{}, untie func()) {
 	ctx, cancel := context.WithCancel(parent)
 	now, done := make(chan struct{}), make(chan struct{})
@@ -133,7 +146,6 @@ func (p *process) tie(parent context.Context, abort <-chan struct{}) (ctx contex
 	if finishSignal != nil {
 		signal.Notify(asked, finishSignal)
 	}
-	p.link.Alive()
 	go func() {
 		for finish := asked; ; {
 			select {
@@ -158,9 +170,9 @@ func (p *process) tie(parent context.Context, abort <-chan struct{}) (ctx contex
 	}
 }
 
-// share leaves to others what is not this process's, and sets how much memory it may use.
+// share leaves to others what is not this process's, sets how much memory it may use, and has the supervisor told when it has begun its work.
 func (p *process) share(farm *config.Farm, o *runner.Options) error {
-	o.SoftMemory, o.Drain = p.memory, p.finish
+	o.SoftMemory, o.Drain, o.Alive = p.memory, p.finish, p.link.Alive
 	if err := p.checkGroup(farm); err != nil {
 		return err
 	}

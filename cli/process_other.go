@@ -14,6 +14,9 @@ var finishSignal os.Signal
 // killGroup does nothing: there are no process groups.
 func killGroup() {}
 
+// beNamed does nothing.
+func beNamed(string) {}
+
 func execSelf(path string) error { return fmt.Errorf("start %s anew: %w", path, errors.ErrUnsupported) }
 
 func lockPID(string) (func(), error) {

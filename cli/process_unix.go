@@ -22,6 +22,9 @@ func killGroup() {
 	}
 }
 
+// beNamed has lists of processes name this one, which was started by a link to its program, as it should be. Only Linux has such links.
+func beNamed(name string) { _ = os.WriteFile("/proc/self/comm", []byte(name), 0) }
+
 // execSelf replaces this process by a program, with the same arguments.
 func execSelf(path string) error {
 	return fmt.Errorf("start %s anew: %w", path, syscall.Exec(path, os.Args, os.Environ()))

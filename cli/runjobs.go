@@ -53,7 +53,7 @@ read-only, 100 after jobctl ctl stop and 101 after jobctl ctl restart.`,
 	fs.Var(duration(&f.o.Grace), "grace", "how long running jobs may take to finish after a signal")
 	fs.Var(oneOf(&f.result, "json"), "result", "print one JSON document instead of lines")
 	e.exports.flags(fs)
-	f.process.add(fs)
+	f.process.add(e, fs)
 	c.RunE = f.process.around(e.run(true, func(ctx context.Context, s *session) error { return f.run(ctx, e, c, s) }))
 	c.AddCommand(e.supervise(c))
 	return c

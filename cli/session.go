@@ -37,13 +37,30 @@ func (e *env) open(c *cobra.Command, create bool) (*session, error) {
 	return e.openBeside(c.Context(), &session{Queues: &config.Queues{}, log: log, level: level}, create)
 }
 
-// openBeside has the farm be as its file is now. What is open already, and the log, it has in common with others.
+// openBeside has the farm be as its file is now or, where that is a mistake and the supervisor gave a better one to begin with,
+// as that is. What is open already, and the log, it has in common with others.
 func (e *env) openBeside(_ context.Context, others *session, create bool) (*session, error) {
-	s := &session{reg: &jobqueue.Registry{}, log: others.log, level: others.level}
-	var err error
-	if s.farm, err = e.farm(create); err != nil {
+	last := e.inherited()
+	farm, err := e.farm(create)
+	if err == nil {
+		var s *session
+		if s, err = e.session(farm, others, create); err == nil {
+			return s, nil
+		}
+	}
+	if last == nil || status(err) != exitUsage {
 		return nil, err
 	}
+	if farm, bad := config.Restore(e.config, last); bad == nil {
+		others.log.Error("the farm file is not used, the last good one stays", "error", inline(err))
+		return e.session(farm, others, create)
+	}
+	return nil, err
+}
+
+// session returns a farm with the program's jobs.
+func (e *env) session(farm *config.Farm, others *session, create bool) (_ *session, err error) {
+	s := &session{farm: farm, reg: &jobqueue.Registry{}, log: others.log, level: others.level}
 	s.farm.Logger, s.farm.Existing, s.farm.Trace = s.log, !create, e.exports.trace(s, e.app.Trace)
 	s.farm.Inline = e.inline(s.log)
 	if s.Queues, err = s.farm.OpenBeside(s.reg, others.Queues); err != nil {

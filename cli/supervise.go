@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -23,10 +24,11 @@ type supervision struct {
 	e         *env
 	processes int // 0: not given
 	group     string
-	workers   int      // --procs; 0: not given
-	words     []string // what follows the executable's name to have it run jobs
-	self      string   // the path of the executable
-	passed    []string // flags for the processes
+	workers   int          // --procs; 0: not given
+	words     []string     // what follows the executable's name to have it run jobs
+	self      string       // the path of the executable
+	passed    []string     // flags for the processes
+	good      *config.Farm // the last one that could be used
 	log       *slog.Logger
 }
 
@@ -50,8 +52,10 @@ many; the others share those of --processes.
 The first SIGTERM or SIGINT has all finish, for as long as --grace says, and the second one
 interrupts the jobs. SIGHUP has the farm file read anew.
 
+When the farm file becomes one that cannot be used, processes go on, and are started again, with what it said before.
+
 Exit status: 0 after a signal, 1 for a pid file that another process has, 2 for a mistake in the
-flags or the farm file, 100 when all processes were told to stop. When one was told to
+flags or the farm file at the start, 100 when all processes were told to stop. When one was told to
 restart, or there is a newer release, this program is executed anew once all have ended.`,
 		Args: noArgs,
 	}
@@ -140,6 +144,13 @@ func (v *supervision) run(c *cobra.Command) error {
 		Grace: grace + max(grace, 10*time.Second) + 20*time.Second,
 		Abort: abort, AbortGrace: 25 * time.Second,
 	})
+	if refusal, ok := errors.AsType[*supervisor.RefusalError](err); ok {
+		var mistakes []error
+		for line := range strings.Lines(refusal.Text) {
+			mistakes = append(mistakes, errors.New(strings.TrimSuffix(line, "\n")))
+		}
+		return &statusError{exitUsage, errors.Join(mistakes...)}
+	}
 	if err != nil {
 		return err
 	}

@@ -58,6 +58,9 @@ func (d *domains) readFile(r *reader, n ast.Node) {
 	}
 	d.file = value{r.absolute(v.text), v.written}
 	list, version, err := readDomains(d.file.text)
+	if err != nil && r.last != nil {
+		list, err = r.last, nil
+	}
 	if err != nil {
 		r.fail(n, "domainsFile %s: %v", d.file.show(), err)
 	}

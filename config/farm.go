@@ -31,6 +31,7 @@ type Farm struct {
 	Inline *runner.Options
 
 	path      string
+	text      []byte // of the file
 	digest    string
 	readOnly  string
 	backends  map[string]backend
@@ -54,15 +55,18 @@ func Load(path string) (*Farm, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{path: path}
+	return parse(&reader{path: path}, data)
+}
+
+func parse(r *reader, data []byte) (*Farm, error) {
 	top, err := r.parse(bytes.TrimPrefix(data, []byte("\ufeff")))
 	if err != nil {
 		return nil, err
 	}
 	if top == nil {
-		return nil, fmt.Errorf("%s: the file is empty, at least backends is needed", path)
+		return nil, fmt.Errorf("%s: the file is empty, at least backends is needed", r.path)
 	}
-	f := &Farm{path: path, digest: digestOf(data)}
+	f := &Farm{path: r.path, text: data, digest: digestOf(data)}
 	f.read(r, top)
 	if len(r.errs) > 0 {
 		return nil, errors.Join(r.errs...)

@@ -31,6 +31,7 @@ type reader struct {
 	errs      []error
 	files     []file // that it came across
 	mentioned []namedDomain
+	last      []string // domains, if the domains file cannot be used; may be nil
 }
 
 // parse returns the top node of a document, nil for an empty one.

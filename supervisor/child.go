@@ -38,6 +38,7 @@ type process struct {
 	began    time.Time
 	heard    atomic.Int64 // when it last said that it is alive, in nanoseconds since 1970; 0: never
 	recycled atomic.Pointer[string]
+	refused  atomic.Pointer[string]
 	link     *os.File      // on which it says so
 	silent   chan struct{} // closed when it can say nothing any more
 	over     atomic.Bool   // it has ended, and its number may be another's
@@ -74,6 +75,12 @@ func (c *child) start() {
 
 // launch starts cmd with a link to this process.
 func (p *process) launch(cmd *exec.Cmd, lifeline *os.File) error {
+	given := cmd.ExtraFiles
+	defer func() {
+		for _, f := range given {
+			f.Close()
+		}
+	}()
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
@@ -144,7 +151,7 @@ func (c *child) buried(p *process, err error, now time.Time) (status int) {
 	reason := p.recycled.Load()
 	switch {
 	case c.s.ending || c.leaving:
-		log.Info("child ended", "how", howEnded(err))
+		log.Info("child ended", "how", p.howEnded(err))
 		c.stopped = c.stopped || status == ExitStop
 		return status
 	case status == ExitStop:
@@ -161,7 +168,7 @@ func (c *child) buried(p *process, err error, now time.Time) (status int) {
 		log.Info("child recycled", "reason", *reason)
 		return status
 	}
-	log = log.With("how", howEnded(err), "again", delay)
+	log = log.With("how", p.howEnded(err), "again", delay)
 	switch {
 	case c.back.looping():
 		log.Error("crash loop: the child keeps ending soon after its start", "times", c.back.soon, "within", now.Sub(c.back.first).Round(time.Millisecond))
@@ -173,13 +180,23 @@ func (c *child) buried(p *process, err error, now time.Time) (status int) {
 	return status
 }
 
-// howEnded says how a process ended.
-func howEnded(err error) string {
+// howEnded says how the process ended.
+func (p *process) howEnded(err error) string {
+	if text := p.refused.Load(); text != nil {
+		return "refused: " + *text
+	}
 	if err == nil {
 		return "exit status 0"
 	}
-	if e, ok := errors.AsType[*exec.ExitError](err); ok {
-		return e.ProcessState.String()
+	e, ok := errors.AsType[*exec.ExitError](err)
+	switch {
+	case !ok:
+		return err.Error()
+	case e.ExitCode() == exitPanic:
+		return e.ProcessState.String() + ", as of a Go program after a panic or a signal such as SIGSEGV"
 	}
-	return err.Error()
+	return e.ProcessState.String()
 }
+
+// exitPanic is how Go programs end that panic, or get a signal that tells of a broken program.
+const exitPanic = 2

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,6 +21,7 @@ const linkVar = "JOBQUEUE_SUPERVISOR"
 const (
 	wordAlive   = "alive"
 	wordRecycle = "recycle"
+	wordRefuse  = "refuse"
 )
 
 // beatTime is between two times that a child says that it is alive.
@@ -35,6 +37,10 @@ func (p *process) listen() {
 			p.heard.Store(time.Now().UnixNano())
 		case wordRecycle:
 			p.recycled.Store(&rest)
+		case wordRefuse:
+			if text, err := strconv.Unquote(rest); err == nil {
+				p.refused.Store(&text)
+			}
 		}
 	}
 }
@@ -103,6 +109,17 @@ func (l *Link) Alive() {
 func (l *Link) Recycle(reason string) {
 	if l != nil {
 		l.say(wordRecycle + " " + strings.ReplaceAll(reason, "\n", " "))
+	}
+}
+
+// maxRefusal is how many bytes of a refusal are told.
+const maxRefusal = 8 << 10
+
+// Refuse says that the process is about to end because what it was given to do is a mistake, which text tells, with a
+// line for each: starting it again would not help.
+func (l *Link) Refuse(text string) {
+	if l != nil {
+		l.say(wordRefuse + " " + strconv.Quote(text[:min(len(text), maxRefusal)]))
 	}
 }
 

@@ -16,3 +16,6 @@ func (*Link) Alive() {}
 
 // Recycle does nothing.
 func (*Link) Recycle(string) {}
+
+// Refuse does nothing.
+func (*Link) Refuse(string) {}

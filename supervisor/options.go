@@ -14,7 +14,7 @@ type Child struct {
 
 	// Command makes the command that starts it, anew for each start. The child is the leader of a process group
 	// of its own. Variables of the environment for the supervisor alone, those of a service
-	// manager, it does not get.
+	// manager, it does not get. What the command has as ExtraFiles is closed here once it has been started.
 	Command func() *exec.Cmd
 
 	// Beats says that the child calls [Link.Alive]: it counts as working only once it did, and no longer when it

@@ -5,6 +5,7 @@ package supervisor_test
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"slices"
@@ -51,4 +52,52 @@ func TestLeftBehind(t *testing.T) {
 	s.until("its end", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || zombie(pid) })
 	s.end()
 	s.returns(supervisor.End)
+}
+
+// A child that refuses before the work has begun ends all, with what it says; one that does later is like any that ends.
+func TestRefusal(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	_, err := supervisor.Run(t.Context(), supervisor.Options{Plan: plan(child("a", "refuse"), child("b", "work "+s.pipe)), Logger: slog.New(slog.NewTextHandler(s, nil))})
+	if e, ok := errors.AsType[*supervisor.RefusalError](err); !ok || e.Child != "a" || e.Text != "no such type\nno such \"domain\"" {
+		t.Errorf("Run = %v, want the refusal of a\n%s", err, s.log.String())
+	}
+	if n := strings.Count(s.log.String(), "child=a"); n != 2 {
+		t.Errorf("%d lines about the child that refused, want its start and its end:\n%s", n, s.log.String())
+	}
+
+	s = newStage(t)
+	replan := make(chan struct{})
+	children := []supervisor.Child{child("a", "work "+s.pipe)}
+	s.start(supervisor.Options{Replan: replan, Plan: func() ([]supervisor.Child, error) { return children, nil }})
+	s.until("work", func() bool { return s.state.Begun })
+	children = append(children, child("b", "refuse"))
+	replan <- struct{}{}
+	s.until("refusals", func() bool { return strings.Count(s.log.String(), "refused: no such type") == 2 && s.state.InOrder() })
+	s.end()
+	s.returns(supervisor.End)
+}
+
+// What a command is given goes to the child alone.
+func TestExtraFiles(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.start(supervisor.Options{Plan: plan(supervisor.Child{Name: "a", Command: func() *exec.Cmd {
+		cmd := exec.Command("/bin/sh", "-c", `exec 9>"$1"; read -r word <&3; echo "$word" $$ >&9; exec sleep 1000`, "sh", s.pipe)
+		cmd.ExtraFiles = []*os.File{r}
+		return cmd
+	}})})
+	if _, err := w.WriteString("given\n"); err != nil {
+		t.Fatal(err)
+	}
+	s.count("given", 1)
+	s.end()
+	s.returns(supervisor.End)
+	if err := r.Close(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("closing it again: %v", err)
+	}
 }

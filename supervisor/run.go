@@ -19,7 +19,8 @@ const (
 )
 
 // Run starts the children of a plan and keeps them running until ctx ends, all of them have stopped, or
-// one asks for a restart; then it returns once all have ended. When ctx ends they get SIGTERM.
+// one asks for a restart; then it returns once all have ended. When ctx ends they get SIGTERM. So they do when one
+// refuses before all have begun their work, and Run returns a [RefusalError]; one that refuses later is started again like any that ends.
 //
 // When the process that calls it ends in whatever way, children that call [Parent] learn of it.
 // As the first process of a container it also reaps what others leave behind.
@@ -48,8 +49,20 @@ func Run(ctx context.Context, o Options) (Order, error) {
 	if err := s.plan(); err != nil {
 		return End, err
 	}
-	return s.run(ctx), nil
+	order := s.run(ctx)
+	if s.refusal != nil {
+		return order, s.refusal
+	}
+	return order, nil
 }
+
+// A RefusalError says why a child refused to begin, see [Link.Refuse].
+type RefusalError struct {
+	Child string // its name
+	Text  string // with a line for each mistake
+}
+
+func (e *RefusalError) Error() string { return "child " + e.Child + ": " + e.Text }
 
 // A supervisor is one call of Run.
 type supervisor struct {
@@ -60,11 +73,12 @@ type supervisor struct {
 	children []*child
 	ended    chan ending
 
-	begun  bool
-	ending bool // nothing is started any more
-	order  Order
-	late   <-chan time.Time // when those that have not ended are killed
-	past   int              // deaths of children that are not in the plan any more
+	begun   bool
+	ending  bool // nothing is started any more
+	order   Order
+	late    <-chan time.Time // when those that have not ended are killed
+	refusal *RefusalError
+	past    int // deaths of children that are not in the plan any more
 }
 
 // plan has the children be those of the plan.
@@ -228,6 +242,10 @@ func (s *supervisor) replan() {
 
 // bury notes that a process has ended.
 func (s *supervisor) bury(e ending) {
+	if text := e.p.refused.Load(); text != nil && !s.begun && !s.ending {
+		s.refusal = &RefusalError{e.c.Name, *text}
+		s.end(End, syscall.SIGTERM, s.Grace)
+	}
 	status := e.c.buried(e.p, e.err, time.Now())
 	switch {
 	case e.c.leaving:
@@ -241,9 +259,6 @@ func (s *supervisor) bury(e ending) {
 
 // tell says how things are.
 func (s *supervisor) tell(reload bool) {
-	if s.Watch == nil {
-		return
-	}
 	now := time.Now()
 	st := State{Deaths: s.past, Reload: reload, Ending: s.ending, Order: s.order}
 	for _, c := range s.children {
@@ -265,6 +280,7 @@ func (s *supervisor) tell(reload bool) {
 		}
 	}
 	s.begun = s.begun || st.Working == st.Children && st.Children > 0
-	st.Begun = s.begun
-	s.Watch(st)
+	if st.Begun = s.begun; s.Watch != nil {
+		s.Watch(st)
+	}
 }

@@ -40,6 +40,9 @@ func TestMain(m *testing.M) {
 		work(arg)
 	case "recycle":
 		supervisor.Parent().Recycle("limit")
+	case "refuse":
+		supervisor.Parent().Refuse("no such type\nno such \"domain\"")
+		os.Exit(2)
 	case "supervise":
 		supervise(arg)
 	}
