@@ -43,7 +43,7 @@ func (p *process) add(e *env, fs *pflag.FlagSet) {
 	fs.Var(name(&p.group, "group"), "group", "run only the types of this `group` of the farm file")
 	fs.Var(softMemory(&p.softBytes, &p.softShare), "soft-memory", "end, with status 0, when the process uses more memory than this, such as 512M, or more than 90% of the limit of its cgroup or process")
 	fs.Var(given(&p.pidPath, "file"), "pid-file", "write the number of the process to this `file`, and end at once if another one has it")
-	fs.Var(given(&p.releasePath, "file"), "release-file", "finish what runs and end when this `file` changes, as a newer release has been installed")
+	fs.Var(given(&p.releasePath, "file"), "release-file", "finish what runs and end when this `file` changes, or appears, as a newer release has been installed")
 	fs.Var(oneOfParts(&p.index, &p.parts), "part", "be the I-th of N processes that share the workers")
 	fs.Var(whole(&p.siblings, 1, 10000), "siblings", "so many processes share the limit of memory")
 	fs.Var(whole(&e.handed, 3, 3), "handed", "read the last good farm file from this inherited file")

@@ -44,7 +44,7 @@ func lockPID(path string) (unlock func(), err error) {
 		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
 			text, _ := os.ReadFile(path)
 			f.Close()
-			return nil, fmt.Errorf("already running pid %s, which has %s", strings.TrimSpace(string(text)), path)
+			return nil, fmt.Errorf("pid file %s: already running pid %s", path, strings.TrimSpace(string(text)))
 		} else if err != nil {
 			f.Close()
 			return nil, fmt.Errorf("pid file %s: lock: %w", path, err)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"time"
 )
@@ -9,19 +10,19 @@ import (
 // releaseTime is between two looks at the release file.
 const releaseTime = time.Second
 
-// sameRelease reports whether a file is the same one as before, and was not written to.
+// sameRelease reports whether a file is the same one as before, and was not written to; nil is none.
 func sameRelease(a, b os.FileInfo) bool {
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+	return a != nil && b != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
 // watchRelease calls changed once a file is another one than now, or was written to, and nobody is about to write
-// more. While there is none nothing is said of it: it may be about to be replaced.
+// more; if there is none now, once there is one. While there is none nothing is said of it: it may be about to be replaced.
 func watchRelease(path string, changed func()) (stop func(), err error) {
-	first, err := os.Stat(path)
+	first, err := os.Stat(path) // nil if there is none
 	if err == nil && !first.Mode().IsRegular() {
 		err = errors.New("it is no file")
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, usagef("--release-file %s: %w", path, bare(err))
 	}
 	done := make(chan struct{})
@@ -35,7 +36,7 @@ func watchRelease(path string, changed func()) (stop func(), err error) {
 			case <-tick.C:
 			}
 			now, err := os.Stat(path)
-			if err != nil {
+			if err != nil || !now.Mode().IsRegular() {
 				continue
 			}
 			if !sameRelease(now, first) && sameRelease(now, last) {

@@ -192,7 +192,7 @@ func (v *supervision) watchFarm() (changed <-chan struct{}, stop func()) {
 				return
 			case <-tick.C:
 			}
-			if now, err := os.Stat(v.e.config); err == nil && (last == nil || !sameRelease(now, last)) {
+			if now, err := os.Stat(v.e.config); err == nil && !sameRelease(now, last) {
 				last = now
 				select {
 				case c <- struct{}{}:

@@ -18,7 +18,7 @@ func TestBadSupervision(t *testing.T) {
 		{"runjobs supervise once", `unexpected argument "once", only flags are allowed here`},
 		{"runjobs --group x", "--group x: the farm file has no groups"},
 		{"runjobs --part 3/2", `invalid argument "3/2" for "--part" flag: it must be two numbers such as 1/2`},
-		{"runjobs --release-file nowhere", "--release-file nowhere: no such file or directory"},
+		{"runjobs --release-file farm.yaml/nowhere", "--release-file farm.yaml/nowhere: not a directory"},
 		{"runjobs --release-file .", "--release-file .: it is no file"},
 	} {
 		s.refuses(test.command, 2, test.want)
