@@ -15,6 +15,9 @@ func (e *env) serve(ctx context.Context, f *runFlags, newest func() *session) (s
 	}
 	set, first := &service.Set{}, newest()
 	e.app.Services(set, func() *jobqueue.Group { return newest().Group })
+	if m := e.exports.metrics; m != nil {
+		m.Services(set)
+	}
 	o := service.Options{
 		Domains: func() []string { return newest().farm.Domains() },
 		Control: first.Control,

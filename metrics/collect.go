@@ -40,7 +40,7 @@ var (
 )
 
 var descs = []*prometheus.Desc{
-	waitSeconds, runSeconds, runs, storeUp, storePartial, storeSeen, oldestReady, readyQueues, uncovered, pausedQueues, domainOldest, domainReady, storedJobs,
+	services, serviceFailures, waitSeconds, runSeconds, runs, storeUp, storePartial, storeSeen, oldestReady, readyQueues, uncovered, pausedQueues, domainOldest, domainReady, storedJobs,
 	controlUp, liveRunners, workers, workersBusy, restingTypes, pauses, sinceProgress,
 	reloadGood, reloadTime,
 }
@@ -66,6 +66,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	m.reloads.collect(ch)
+	m.collectServices(ch)
 	for _, c := range m.vecs.all {
 		c.Collect(ch)
 	}

@@ -50,7 +50,7 @@ func (m *Metrics) Gatherer() prometheus.Gatherer {
 	return m.gather
 }
 
-// Handler serves /metrics, /healthz and /readyz. The latter two answer 200 or, with the reason, 503: see
+// Handler serves /metrics, /services, /healthz and /readyz. The latter two answer 200 or, with the reason, 503: see
 // [Metrics.Healthy] and [Metrics.Ready], where jobs may wait for ten minutes.
 func (m *Metrics) Handler() http.Handler { return m.HandlerFor(10 * time.Minute) }
 
@@ -60,6 +60,7 @@ func (m *Metrics) HandlerFor(maxAge time.Duration) http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.Gatherer(), promhttp.HandlerOpts{MaxRequestsInFlight: 10}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, m.Healthy()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, m.Ready(r.Context(), maxAge)) })
+	mux.HandleFunc("GET /services", m.serveServices)
 	return mux
 }
 

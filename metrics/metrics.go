@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/wikifarm/jobqueue/service"
 )
 
 // Other is the label of all types, or domains, that are too many to have one of their own.
@@ -54,8 +56,10 @@ type Metrics struct {
 	health  health
 	reloads reloads
 
-	hands   sync.Pool     // of *hand
-	made    atomic.Uint64 // hands
+	hands    sync.Pool     // of *hand
+	made     atomic.Uint64 // hands
+	services atomic.Pointer[service.Set]
+
 	handler sync.Once
 	gather  prometheus.Gatherer
 }

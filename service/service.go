@@ -46,6 +46,7 @@ type Set struct {
 	held     map[string]bool // by name: whether it is this process that runs the service
 	turned   bool            // that has changed
 	poke     chan struct{}   // made by Run
+	failures map[string]int  // by name
 	o        Options
 }
 

@@ -96,6 +96,7 @@ func (s *Set) begin(o Options) {
 		panic("service: Run is called twice")
 	}
 	s.o, s.poke, s.units, s.held, s.turned = o, make(chan struct{}, 1), map[key]*unit{}, map[string]bool{}, true
+	s.failures = map[string]int{}
 	for _, v := range s.services {
 		s.held[v.Name] = v.EachProcess || o.Control == nil
 	}
@@ -278,6 +279,7 @@ func (s *Set) again(u *unit, err error, now time.Time) {
 	if err != nil {
 		u.row++
 		u.failures++
+		s.failures[u.service.Name]++
 		u.err, u.failedAt = err.Error(), now
 	}
 	switch every := u.service.Every; {
@@ -335,6 +337,17 @@ func (s *Set) stuck() error {
 		names, more = names[:3], fmt.Sprintf(" and %d more", n)
 	}
 	return fmt.Errorf("services ignore the end of their context: %s%s", strings.Join(names, ", "), more)
+}
+
+// Failures returns how often calls of each service have failed in this process, those for domains that are gone, too.
+func (s *Set) Failures() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[string]int, len(s.services))
+	for _, v := range s.services {
+		all[v.Name] = s.failures[v.Name]
+	}
+	return all
 }
 
 // States returns where the services stand, sorted by name and domain. Before Run there are none.
