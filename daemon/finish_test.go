@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,4 +63,15 @@ func (f *farm) peak() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.most
+}
+
+// A process that is told to end before it has begun ends well.
+func TestEndBeforeBegin(t *testing.T) {
+	bubble(t, runner.Options{}, func(f *farm) {
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		if e := <-f.start(ctx); e.Reached != runner.Stopped || e.Err != nil {
+			t.Errorf("it ended as %v, %v", e.Reached, e.Err)
+		}
+	})
 }
