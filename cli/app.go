@@ -37,6 +37,7 @@ type env struct {
 	app     App
 	config  string  // the farm file; "" for none
 	exports exports // of runjobs
+	advised bool    // whether the command says what of a store may lose jobs
 	handed  int     // the file with the last good farm, of a supervisor; 0: none
 }
 

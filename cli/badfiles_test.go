@@ -140,6 +140,19 @@ func TestBadTables(t *testing.T) {
 		"count: invalid: "+path+"/bad.db is damaged: …")
 }
 
+// What has an older format is told with the command that mends it.
+func TestOldDatabase(t *testing.T) {
+	s := newStock(t)
+	altered("update meta set format = 1, oldest = 1")(t, "old.db")
+	check(t, os.WriteFile("old.yaml", []byte("backends: {main: {kind: sqlite, path: old.db}}\n"), 0o600))
+	path, err := os.Getwd()
+	check(t, err)
+	for _, command := range []string{"jobctl push --type kept", "jobctl show", "runjobs", "runjobs --wait"} {
+		s.refuses(command+" --config old.yaml", 2, fmt.Sprintf(
+			"backend main: invalid: %s/old.db has format 1 and this program needs %d; migrate it first: jobctl migrate up --config old.yaml", path, len(sqlite.Migrations())))
+	}
+}
+
 // content makes a file out of the bytes of a good one.
 func content(change func(good []byte) []byte) func(t *testing.T, path string) {
 	return func(t *testing.T, path string) {

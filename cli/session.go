@@ -32,6 +32,7 @@ type session struct {
 
 // open loads the farm file; create says whether to make SQLite files that are not there.
 func (e *env) open(c *cobra.Command, create bool) (*session, error) {
+	e.advised = slices.Contains([]string{"runjobs", "check"}, c.Name())
 	level := &slog.LevelVar{}
 	log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level, ReplaceAttr: readable}))
 	return e.openBeside(c.Context(), &session{Queues: &config.Queues{}, log: log, level: level}, create)
@@ -61,6 +62,7 @@ func (e *env) openBeside(_ context.Context, others *session, create bool) (*sess
 // session returns a farm with the program's jobs.
 func (e *env) session(farm *config.Farm, others *session, create bool) (_ *session, err error) {
 	s := &session{farm: farm, reg: &jobqueue.Registry{}, log: others.log, level: others.level}
+	s.farm.Unadvised = !e.advised
 	s.farm.Logger, s.farm.Existing, s.farm.Trace = s.log, !create, e.exports.trace(s, e.app.Trace)
 	s.farm.Inline = e.inline(s.log)
 	if s.Queues, err = s.farm.OpenBeside(s.reg, others.Queues); err != nil {

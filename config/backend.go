@@ -32,7 +32,8 @@ type backend struct {
 	redis    redisOptions
 	in       string // of an aggregator: the backend that keeps it
 	federation
-	log *slog.Logger
+	log       *slog.Logger
+	unadvised bool
 }
 
 // A kind of backend.

@@ -21,6 +21,9 @@ type Farm struct {
 	// Logger is told when the domains file cannot be used, and when a backend cannot wake runners. Nil means slog.Default().
 	Logger *slog.Logger
 
+	// Unadvised leaves out what Logger is told of settings of a server that may lose jobs.
+	Unadvised bool
+
 	// Existing makes Open refuse a default backend whose SQLite file is not there, instead of creating it.
 	Existing bool
 

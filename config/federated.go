@@ -170,7 +170,7 @@ func (f *Farm) openFederated(ctx context.Context, in *memories, conf backend) (j
 	var parts []federated.Partition
 	for _, p := range conf.federation.partitions {
 		part := f.backends[p.name]
-		part.log = conf.log
+		part.log, part.unadvised = conf.log, conf.unadvised
 		parts = append(parts, federated.Partition{
 			Name: p.name, Weight: p.weight, NoPush: p.noPush,
 			Open: func(ctx context.Context) (jobqueue.Backend, io.Closer, error) {

@@ -107,7 +107,7 @@ func (f *Farm) openBackend(q *Queues, conf backend, as func(*lazy) (jobqueue.Bac
 	if conf.kind == "memory" {
 		return q.memories.of(conf.name), nil
 	}
-	conf.log = f.logger()
+	conf.log, conf.unadvised = f.logger(), f.Unadvised
 	o, err := q.get(conf.name, f.identity(conf), func(o *opened) error {
 		o.lazy = newLazy(conf.name, func(ctx context.Context) (b jobqueue.Backend, closer io.Closer, err error) {
 			switch {

@@ -145,7 +145,9 @@ func (o *redisOptions) options(b backend) *queueredis.Options {
 
 // redisFor reads the files of a backend, which may have changed since the farm file was read.
 func redisFor(b backend) (o *queueredis.Options, err error) {
-	o = b.redis.options(b)
+	if o = b.redis.options(b); b.unadvised {
+		o.Logger = nil
+	}
 	if o.Password, err = readPassword("passwordFile", b.password); err != nil {
 		return nil, err
 	}

@@ -154,4 +154,10 @@ func TestRedisWithoutLog(t *testing.T) {
 	if !strings.Contains(log.String(), "append-only") {
 		t.Errorf("the log is %q", log.String())
 	}
+	log.Reset()
+	f.Unadvised = true
+	pushed(t, openFarm(t, f).Group)
+	if log.Len() > 0 {
+		t.Errorf("without advice the log is %q", log.String())
+	}
 }
