@@ -91,7 +91,10 @@ func Run(ctx context.Context, o Options) (*runner.Result, Order) {
 		d.Owner = fmt.Sprintf("%s:%d", host, os.Getpid())
 	}
 	d.noteFiles()
-	if _, err := d.reload(ctx, nil); err != nil {
+	switch _, err := d.reload(ctx, nil); {
+	case err != nil && ctx.Err() != nil:
+		return &runner.Result{Reached: runner.Stopped}, NoOrder
+	case err != nil:
 		return &runner.Result{Reached: runner.NonePossible, Err: err}, NoOrder
 	}
 	res := d.run()

@@ -68,10 +68,10 @@ func (f *farm) peak() int {
 // A process that is told to end before it has begun ends well.
 func TestEndBeforeBegin(t *testing.T) {
 	bubble(t, runner.Options{}, func(f *farm) {
-		ctx, stop := context.WithCancel(t.Context())
+		ctx, stop := context.WithCancel(f.t.Context())
 		stop()
 		if e := <-f.start(ctx); e.Reached != runner.Stopped || e.Err != nil {
-			t.Errorf("it ended as %v, %v", e.Reached, e.Err)
+			f.t.Errorf("it ended as %v, %v", e.Reached, e.Err)
 		}
 	})
 }
