@@ -91,7 +91,7 @@ func Run(ctx context.Context, o Options) (*runner.Result, Order) {
 		d.Owner = fmt.Sprintf("%s:%d", host, os.Getpid())
 	}
 	d.noteFiles()
-	switch _, err := d.reload(ctx, nil); {
+	switch _, err := d.reload(nil); {
 	case err != nil && ctx.Err() != nil:
 		return &runner.Result{Reached: runner.Stopped}, NoOrder
 	case err != nil:
@@ -168,11 +168,11 @@ const retryTime = 5 * time.Second
 func (d *daemon) try() {
 	again := !d.retry.IsZero()
 	d.retry = time.Time{}
-	_, err := d.reload(d.life, nil)
+	_, err := d.reload(nil)
 	if errors.Is(err, jobqueue.ErrUnavailable) {
 		d.retry = time.Now().Add(retryTime)
 	}
-	if err != nil && err != errStopping && !again {
+	if err != nil && err != errStopping && !(again && errors.Is(err, jobqueue.ErrUnavailable)) {
 		d.Logger.Error("the configuration is not used, the last good one stays", "error", err)
 	}
 }
@@ -181,13 +181,13 @@ var errStopping = errors.New("the process is stopping")
 
 // reload reads the configuration and starts a generation with it, unless accept, which may be nil, refuses it or the
 // numbers of workers that commands have set, which it may change. It returns the number of the generation.
-func (d *daemon) reload(ctx context.Context, accept func(next *Generation, workers map[string]int) error) (int, error) {
+func (d *daemon) reload(accept func(next *Generation, workers map[string]int) error) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.life.Err() != nil || d.finishing || d.newest != nil && d.newest.over {
 		return 0, errStopping
 	}
-	next, err := d.Next(ctx)
+	next, err := d.Next(d.life)
 	if err != nil {
 		d.tell(err)
 		return 0, err

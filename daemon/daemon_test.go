@@ -292,6 +292,14 @@ func TestAway(t *testing.T) {
 		if n := f.log.count("not used"); n != 1 {
 			f.t.Errorf("the log says %d times that the configuration is not used, want once", n)
 		}
+		f.away.Store(true)
+		f.write("three")
+		time.Sleep(time.Minute)
+		f.write("bad")
+		time.Sleep(time.Minute)
+		if n := f.log.count("bad is no word"); n != 1 {
+			f.t.Errorf("the log names a mistake %d times that was made while a store was away, want once", n)
+		}
 	})
 }
 

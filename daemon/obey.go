@@ -41,11 +41,11 @@ func (d *daemon) obey(ctx context.Context, cmd control.Command) (string, error) 
 	}
 	switch cmd.Verb {
 	case VerbReload:
-		return d.renew(ctx, nil)
+		return d.renew(nil)
 	case VerbUpdate:
-		return d.update(ctx, cmd.Args[0])
+		return d.update(cmd.Args[0])
 	case VerbWorkers:
-		return d.resize(ctx, cmd.Args[0], cmd.Args[1])
+		return d.resize(cmd.Args[0], cmd.Args[1])
 	case VerbLogLevel:
 		return d.logLevel(cmd.Args[0])
 	case VerbPauses:
@@ -72,16 +72,16 @@ func (d *daemon) end(order Order, text string) (string, error) {
 }
 
 // renew reads the configuration.
-func (d *daemon) renew(ctx context.Context, accept func(next *Generation, workers map[string]int) error) (string, error) {
-	n, err := d.reload(ctx, accept)
+func (d *daemon) renew(accept func(next *Generation, workers map[string]int) error) (string, error) {
+	n, err := d.reload(accept)
 	if err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("generation %d", n), nil
 }
 
-func (d *daemon) update(ctx context.Context, domain string) (string, error) {
-	return d.renew(ctx, func(next *Generation, _ map[string]int) error {
+func (d *daemon) update(domain string) (string, error) {
+	return d.renew(func(next *Generation, _ map[string]int) error {
 		if next.Knows != nil && !next.Knows(domain) {
 			return fmt.Errorf("domain %q is not one of the farm's", domain)
 		}
@@ -90,12 +90,12 @@ func (d *daemon) update(ctx context.Context, domain string) (string, error) {
 }
 
 // resize changes how many workers a group has, by a generation of its own.
-func (d *daemon) resize(ctx context.Context, group, count string) (string, error) {
+func (d *daemon) resize(group, count string) (string, error) {
 	n, err := strconv.Atoi(count)
 	if err != nil || n < 1 || n > MaxWorkers {
 		return "", fmt.Errorf("the number of workers must be 1 to %d, not %q", MaxWorkers, count)
 	}
-	text, err := d.renew(ctx, func(next *Generation, workers map[string]int) error {
+	text, err := d.renew(func(next *Generation, workers map[string]int) error {
 		workers[group] = n
 		return checkGroup(next.Options.Groups, group)
 	})

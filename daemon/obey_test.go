@@ -155,3 +155,32 @@ func TestReloaded(t *testing.T) {
 		}
 	})
 }
+
+// A process that is told to end while it reads a configuration because of a command does not wait for that.
+func TestEndWhileReading(t *testing.T) {
+	bubble(t, runner.Options{}, func(f *farm) {
+		ctx, stop := context.WithCancel(f.t.Context())
+		ended := f.start(ctx, func(o *daemon.Options) {
+			next, begun := o.Next, false
+			o.Next = func(ctx context.Context) (*daemon.Generation, error) {
+				if begun {
+					<-ctx.Done() // A store that hangs.
+					return nil, ctx.Err()
+				}
+				begun = true
+				return next(ctx)
+			}
+		})
+		time.Sleep(5 * time.Second)
+		id, err := control.Send(t.Context(), f.backend, control.Command{Verb: "reload"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		stop()
+		<-ended
+		if got, err := control.Answers(t.Context(), f.backend, id); err != nil || len(got) != 1 || got[0].Err == "" {
+			t.Errorf("%+v, %v, want the command refused", got, err)
+		}
+	})
+}
