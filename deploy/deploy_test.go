@@ -21,14 +21,18 @@ import (
 	"github.com/wikifarm/jobqueue/config"
 )
 
-// build makes runjobs as the Containerfile does, once for all tests.
+// build makes the commands as the Containerfile says, once for all tests.
 var build = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "deploy")
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command("go", "build", "-trimpath", "-o", dir, "../cmd/runjobs", "../cmd/jobctl")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	runs, err := instructions("RUN")
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("sh", "-ec", strings.ReplaceAll(strings.Join(runs, "\n"), "/out/", dir+"/"))
+	cmd.Dir = ".."
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)
 	}
