@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"os"
 	"sync/atomic"
 
@@ -19,22 +20,23 @@ func (e *env) follow(ctx context.Context, f *runFlags, first *session, r *report
 	var newest atomic.Pointer[session] // in force
 	newest.Store(first)
 	defer e.serve(ctx, f, newest.Load)()
-	next := first
+	var next *session
+	var bad error // why the first one is not of the file as it is
 	o.Reloaded = func(err error) {
 		if err == nil {
 			newest.Store(next)
 		}
 		if m := e.exports.metrics; m != nil {
-			m.Reloaded(err)
+			m.Reloaded(errors.Join(err, bad))
 		}
+		bad = nil
 	}
-	begun := false
 	o.Next = func(ctx context.Context) (_ *daemon.Generation, err error) {
-		s := first
-		if begun {
-			if s, err = e.openBeside(ctx, newest.Load(), true); err != nil {
-				return nil, err
-			}
+		var s *session
+		if next == nil {
+			s, bad = e.begin(ctx, first)
+		} else if s, err = e.openBeside(ctx, newest.Load(), true); err != nil {
+			return nil, err
 		}
 		o, err := f.options(s, r)
 		if err != nil {
@@ -42,8 +44,22 @@ func (e *env) follow(ctx context.Context, f *runFlags, first *session, r *report
 			return nil, err
 		}
 		e.exports.watch(s, o)
-		next, begun = s, true
+		next = s
 		return &daemon.Generation{Group: s.Group, Registry: s.reg, Options: *o, Knows: s.farm.Has, Close: s.Close}, nil
 	}
 	return daemon.Run(ctx, o)
+}
+
+// begin returns the session to begin with: first, unless the farm file has changed since that was opened, which nobody
+// would notice; and why the file cannot be used.
+func (e *env) begin(ctx context.Context, first *session) (*session, error) {
+	farm, err := e.farm(true)
+	if err != nil || farm.Digest() == first.farm.Digest() {
+		return first, err
+	}
+	s, err := e.openBeside(ctx, first, true)
+	if err != nil {
+		return first, err
+	}
+	return s, nil
 }

@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 		"leave":  leave,
 		"wiki":   func() { cli.Main(cli.App{Register: register, Options: noted}) },
 		"keeper": func() { cli.Main(cli.App{Register: registerVideo, Services: services}) },
+		"slow":   func() { cli.Main(cli.App{Register: registerSlowly}) },
 		"broken": func() {
 			cli.Main(cli.App{Register: func(*jobqueue.Registry, *jobqueue.Group) error { return errors.New("no licence") }})
 		},
