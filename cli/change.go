@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -75,6 +76,7 @@ func (ch *change) run(ctx context.Context, c *cobra.Command, s *session) error {
 	if err != nil {
 		return err
 	}
+	var away error
 	sum, done := 0, ch.done
 	if ch.dryRun {
 		done = "would be " + ch.done
@@ -87,6 +89,10 @@ func (ch *change) run(ctx context.Context, c *cobra.Command, s *session) error {
 			n, err = ch.do(p.Group, ctx, p.f)
 		}
 		sum += n
+		if errors.Is(err, jobqueue.ErrUnavailable) {
+			away = errors.Join(away, err)
+			continue
+		}
 		if err != nil {
 			if sum > 0 {
 				err = fmt.Errorf("%w (%d jobs were %s before that)", err, sum, done)
@@ -94,8 +100,10 @@ func (ch *change) run(ctx context.Context, c *cobra.Command, s *session) error {
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "%d jobs %s\n", sum, done)
-	return err
+	if sum > 0 || away == nil {
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%d jobs %s\n", sum, done)
+	}
+	return errors.Join(err, away)
 }
 
 // count returns how many jobs the change would take.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -47,8 +48,9 @@ which --after to go on.`,
 		if err := out.Flush(); err != nil {
 			return err
 		}
-		if err == nil && more != "" {
-			_, err = fmt.Fprintf(c.ErrOrStderr(), "there are more, go on with --after %s\n", more)
+		if more != "" {
+			_, unsaid := fmt.Fprintf(c.ErrOrStderr(), "there are more, go on with --after %s\n", more)
+			err = errors.Join(err, unsaid)
 		}
 		return err
 	})
@@ -56,7 +58,7 @@ which --after to go on.`,
 }
 
 // each calls show for the jobs that f matches, store by store. When there are more
-// than f.Limit it returns the label of the last one shown.
+// than f.Limit it returns the label of the last one shown. Of stores that are away it returns an error, behind those of the others.
 func (s *session) each(ctx context.Context, f jobqueue.Filter, show func(label string, e jobqueue.Entry) error) (more string, err error) {
 	if err := s.known(ctx, f.Domain); err != nil {
 		return "", err
@@ -65,6 +67,7 @@ func (s *session) each(ctx context.Context, f jobqueue.Filter, show func(label s
 	if err != nil {
 		return "", err
 	}
+	var away error
 	left, last := f.Limit, ""
 	for _, p := range parts {
 		p.f.Limit = left + 1
@@ -72,20 +75,24 @@ func (s *session) each(ctx context.Context, f jobqueue.Filter, show func(label s
 			p.f.Limit = 0
 		}
 		for e, err := range p.List(ctx, p.f) {
+			if errors.Is(err, jobqueue.ErrUnavailable) {
+				away = errors.Join(away, err)
+				continue // That was the last of this store.
+			}
 			if err != nil {
-				return "", err
+				return "", errors.Join(away, err)
 			}
 			if f.Limit > 0 && left == 0 {
-				return last, nil
+				return last, away
 			}
 			left--
 			last = s.label(p.backend, e.ID)
 			if err := show(last, e); err != nil {
-				return "", err
+				return "", errors.Join(away, err)
 			}
 		}
 	}
-	return "", nil
+	return "", away
 }
 
 // printEntry prints the id, the queue, the state, and then what there is to say.

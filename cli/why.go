@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,6 +53,8 @@ type reasons struct {
 	name  jobqueue.Name
 	list  []reason
 	ready bool // the job is, or some are
+
+	away []string // stores that cannot be asked
 }
 
 // A reason is one of them.
@@ -182,6 +185,11 @@ func (r *reasons) queue(ctx context.Context) (waits bool, err error) {
 	var astray []string
 	for _, st := range r.Stores {
 		counts, err := r.only(st.Backend).Counts(ctx, r.name)
+		if errors.Is(err, jobqueue.ErrUnavailable) && st.Backend != r.Backend(r.name.Type) {
+			r.add("away", "whether there are jobs in the backend %s, to which their type is not routed, is not known: it is away", st.Name)
+			r.away = append(r.away, st.Name)
+			continue
+		}
 		if err != nil {
 			return false, err
 		}
@@ -233,6 +241,9 @@ func (r *reasons) delayed(ctx context.Context, n int) (string, error) {
 	var first time.Time
 	f := jobqueue.Filter{Domain: r.name.Domain, Type: r.name.Type, States: []jobqueue.State{jobqueue.Delayed}}
 	for _, st := range r.Stores {
+		if slices.Contains(r.away, st.Name) {
+			continue
+		}
 		for e, err := range r.only(st.Backend).List(ctx, f) {
 			if err != nil {
 				return "", err
@@ -304,6 +315,9 @@ func (r *reasons) caps(ctx context.Context) error {
 	}
 	ofType, ofDomain := 0, 0
 	for _, st := range r.Stores {
+		if slices.Contains(r.away, st.Name) {
+			continue
+		}
 		all, err := r.only(st.Backend).Counts(ctx)
 		if err != nil {
 			return err
