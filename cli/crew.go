@@ -34,8 +34,10 @@ func (s *session) crew(ctx context.Context) (c crew, err error) {
 // workers returns how many jobs the runners can run at once, and how many they do.
 func (c *crew) workers() (all, busy int) {
 	for _, p := range c.runners {
-		all += p.Workers
 		busy += p.Busy
+		if !p.Older {
+			all += p.Workers
+		}
 	}
 	return all, busy
 }

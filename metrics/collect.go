@@ -27,7 +27,7 @@ var (
 	domainReady   = desc("domain_ready_queues", "How many types have ready jobs in a domain, those that are paused left out.", "store", "domain")
 	storedJobs    = desc("stored_jobs", "Jobs by state.", "store", "type", "state")
 	controlUp     = desc("control_up", "Whether the last look at what runners, pauses and progress there are went well.")
-	liveRunners   = desc("runners", "Live runners.")
+	liveRunners   = desc("runners", "Live runners, those left out that only end what they run while their process has a newer one.")
 	workers       = desc("workers", "How many jobs the live runners can run at once.")
 	workersBusy   = desc("workers_busy", "How many jobs ran when the live runners last said it.")
 	restingTypes  = desc("resting_types", "Types that rest in some live runner as their handler is at fault.")
@@ -100,14 +100,19 @@ func (m *Metrics) collectFarm(ch chan<- prometheus.Metric, s *sight) {
 		return
 	}
 	all, busy, resting := 0, 0, map[string]bool{}
+	runners := 0
 	for _, p := range seen.Value.runners {
-		all += p.Workers
 		busy += p.Busy
+		if p.Older {
+			continue
+		}
+		runners++
+		all += p.Workers
 		for typ := range p.Faults {
 			resting[typ] = true
 		}
 	}
-	gauge(ch, liveRunners, float64(len(seen.Value.runners)))
+	gauge(ch, liveRunners, float64(runners))
 	gauge(ch, workers, float64(all))
 	gauge(ch, workersBusy, float64(busy))
 	gauge(ch, restingTypes, float64(len(resting)))

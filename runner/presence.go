@@ -55,6 +55,9 @@ type Presence struct {
 	// Faults are types that rest as their handler is at fault, and why; at most 20.
 	Faults map[string]string `json:"faults,omitempty"`
 
+	// Older says that the process has a runner of a newer generation: this one claims nothing more, and its workers are none besides those.
+	Older bool `json:"older,omitempty"`
+
 	Beat time.Duration `json:"-"` // how long ago it said so, by the store's clock
 }
 
@@ -67,13 +70,13 @@ type RunningJob struct {
 	Since   time.Time `json:"since"` // by the runner's clock
 }
 
-// Covers reports whether the runner runs jobs of a queue. Of a list that was cut it
+// Covers reports whether the runner claims jobs of a queue. Of a list that was cut it
 // supposes that the name is in the rest.
 func (p *Presence) Covers(n jobqueue.Name) bool {
 	domain := p.AllDomains || len(p.Domains) < p.DomainCount || slices.Contains(p.Domains, n.Domain)
 	typ := len(p.Types) < p.TypeCount || slices.Contains(p.Types, n.Type) || p.Others && !slices.Contains(p.Except, n.Type)
 	only, some := p.Only[n.Type]
-	return domain && typ && (!some || slices.Contains(only, n.Domain))
+	return !p.Older && domain && typ && (!some || slices.Contains(only, n.Domain))
 }
 
 // Runners returns the runners that have said within the last 15 seconds that
@@ -87,7 +90,7 @@ func Runners(ctx context.Context, g *jobqueue.Group) ([]Presence, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read which runners are alive: %w", err)
 	}
-	all := make([]Presence, 0, len(values))
+	all, newest := make([]Presence, 0, len(values)), map[string]int{}
 	for _, v := range values {
 		p := Presence{Beat: v.Age}
 		// One of another version may be a riddle; it is alive all the same.
@@ -95,6 +98,11 @@ func Runners(ctx context.Context, g *jobqueue.Group) ([]Presence, error) {
 			p = Presence{ID: v.Key[len(presencePrefix):], Beat: v.Age}
 		}
 		all = append(all, p)
+		newest[p.Process] = max(newest[p.Process], p.Generation)
+	}
+	for i := range all {
+		p := &all[i]
+		p.Older = p.Process != "" && p.Generation < newest[p.Process]
 	}
 	return all, nil
 }
