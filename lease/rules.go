@@ -1,0 +1,88 @@
+package lease
+
+import "time"
+
+// Rules are how often a domain's work may begin, and when a holder counts as dead.
+type Rules struct {
+	Interval time.Duration // between two beginnings, at least. Default 1 min
+	TTL      time.Duration // how long after its last beat a holder counts as alive. Default 30 s
+}
+
+func (u Rules) withDefaults() Rules {
+	if u.Interval <= 0 {
+		u.Interval = time.Minute
+	}
+	if u.TTL <= 0 {
+		u.TTL = 30 * time.Second
+	}
+	return u
+}
+
+// A Place is what somebody who asked for a lease has got.
+type Place int
+
+const (
+	Refused Place = iota // both places are taken, or it did not want to wait
+	OnDeck               // it is the one that asks again when Wait is over
+	Current              // it holds the lease
+)
+
+// busy reports whether the current holder may still be at work.
+func (r Record) busy(u Rules) bool { return !r.Over && r.Current.ID != "" && r.Beat+u.TTL >= 0 }
+
+// wait is how long it is until a lease may be taken: at once if 0. A holder that is
+// at work for longer than the interval is looked at once a second.
+func (r Record) wait(u Rules) time.Duration {
+	switch {
+	case r.NotBefore > 0:
+		return r.NotBefore
+	case r.busy(u):
+		return time.Second
+	}
+	return 0
+}
+
+// take is the only way to a lease: a pure function of the record as it is now. It returns
+// the record that is to be written, which is the same if nothing is. A new holder gets the token.
+func take(r Record, u Rules, p Party, onDeck bool, token int64) (Record, Place) {
+	switch mine := r.Next.ID == p.ID; {
+	case r.Current.ID == p.ID && !r.Over:
+		return r, Current // the answer to an earlier call was lost
+	case r.wait(u) == 0:
+		return Record{Token: token, Current: p, NotBefore: u.Interval}, Current
+	case !onDeck:
+		return r, Refused
+	case r.Next.ID != "" && r.NextExpires >= 0 && !mine:
+		return r, Refused
+	case mine && r.NextExpires > max(r.NotBefore, 0)+u.TTL/2:
+		return r, OnDeck
+	}
+	r.Next, r.NextExpires = p, max(r.NotBefore, 0)+u.TTL
+	return r, OnDeck
+}
+
+// beat says that the holder of a token lives.
+func beat(r Record, token int64) (Record, error) {
+	if r.Token != token || r.Over || r.Current.ID == "" {
+		return r, ErrStale
+	}
+	r.Beat = 0
+	return r, nil
+}
+
+// end says how the run of a token's holder ended. It keeps the rate limit.
+func end(r Record, token int64, outcome string) (Record, error) {
+	if r.Token != token || r.Over || r.Current.ID == "" {
+		return r, ErrStale
+	}
+	r.Over, r.Ended, r.Outcome = true, 0, outcome
+	return r, nil
+}
+
+// leave gives up the place on deck.
+func leave(r Record, p Party) Record {
+	if r.Next.ID == p.ID {
+		r.Next, r.NextExpires = Party{}, 0
+	}
+	return r
+}
