@@ -196,7 +196,12 @@ func (f *fetcher) over(l look, idle bool) (Reason, error) {
 
 // needs reports whether jobs that this run may run are in a store.
 func (f *fetcher) needs(s *store) bool {
-	return slices.ContainsFunc(f.r.reg.Types(), func(typ string) bool { return f.runs(typ) && f.r.group.Backend(typ) == s.backend })
+	types := f.r.o.Types
+	if len(types) == 0 {
+		types = f.r.reg.Types()
+	}
+	// What has no name of its own is in any of them.
+	return f.runs("") || slices.ContainsFunc(types, func(typ string) bool { return f.runs(typ) && f.r.group.Backend(typ) == s.backend })
 }
 
 // standstill returns why a run that does not wait ends though there is no room for more: its

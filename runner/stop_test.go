@@ -173,18 +173,27 @@ func TestReadOnly(t *testing.T) {
 	})
 }
 
+// A store that is away ends a run whose types may be there, registered by name or not, or asked for.
 func TestException(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		f := newFarm(t)
-		f.add("a", jobqueue.Policy{}, sleep(0))
-		f.push("a", 1)
-		f.faults.set(failing(jobqueue.ErrUnavailable))
-		res := f.run(t.Context(), runner.Options{})
-		f.reached(res, runner.Exception)
-		if !errors.Is(res.Err, jobqueue.ErrUnavailable) || res.Elapsed > time.Second {
-			t.Errorf("Err = %v after %v, want an ErrUnavailable at once", res.Err, res.Elapsed)
-		}
-	})
+	for name, types := range map[string][]string{"named": nil, "fallback": nil, "asked": {"a"}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFarm(t)
+				if name == "named" {
+					f.add("a", jobqueue.Policy{}, sleep(0))
+				} else {
+					f.reg.Fallback(func(typ string) jobqueue.Job { return &call{typ: typ, run: sleep(0)} }, jobqueue.Policy{})
+				}
+				f.push("a", 1)
+				f.faults.set(failing(jobqueue.ErrUnavailable))
+				res := f.run(t.Context(), runner.Options{Types: types})
+				f.reached(res, runner.Exception)
+				if !errors.Is(res.Err, jobqueue.ErrUnavailable) || res.Elapsed > time.Second {
+					t.Errorf("Err = %v after %v, want an ErrUnavailable at once", res.Err, res.Elapsed)
+				}
+			})
+		})
+	}
 }
 
 // A store that has answered gets time to come back, but a run that does not wait ends in the end.
