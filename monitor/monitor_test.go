@@ -54,6 +54,7 @@ func drive(t *testing.T, s monitor.Sink, jobs ...string) {
 	ends := 0
 	o := &runner.Options{Workers: 1, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), OnEnd: func(runner.Ended) { ends++ }}
 	s.Runner(o)
+	s.Runner(&runner.Options{}) // as when the configuration is read again
 	for _, does := range jobs {
 		if _, err := g.Push(t.Context(), jobqueue.Spec{Job: &job{does}}); err != nil {
 			t.Fatal(err)

@@ -32,13 +32,14 @@ type statsd struct {
 	memory   int64 // in bytes, when it was told last
 	stop     chan struct{}
 	stopped  chan struct{}
+	begun    sync.Once // with the first runner; a reload of the configuration makes others
 	closed   sync.Once
 }
 
 // Statsd returns a sink for the statsd at addr, a host with a port unless that is 8125. Its name is resolved later. The counters are
 // those of Wikimedia's job runner, each as jobrunner.NAME:N|c:
 //
-//   - start-runner.HOST, pop.TYPE.ok.HOST and pop.TYPE.failed.HOST for each run;
+//   - start-runner.HOST once, pop.TYPE.ok.HOST and pop.TYPE.failed.HOST for each run;
 //   - runner-status.timeout for runs that were out of time, runner-status.error for handlers at fault;
 //   - job-recycle.TYPE for claims that ran out, when their job ends, and job-abandon.TYPE for jobs given up;
 //   - job-undelay.all and job-prune.all for what maintenance does, periodictasks.claimed.HOST for each time that it is this
@@ -199,7 +200,7 @@ func (s *statsd) Trace() *jobqueue.Trace {
 
 // Runner is of [Sink].
 func (s *statsd) Runner(o *runner.Options) {
-	s.add("start-runner"+s.host, 1)
+	s.begun.Do(func() { s.add("start-runner"+s.host, 1) })
 	o.OnEnd = joined(func(e runner.Ended) {
 		t := s.of(e.Claim.Type)
 		switch {

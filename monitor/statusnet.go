@@ -19,6 +19,7 @@ import (
 type statusNet struct {
 	*sender
 	thread string
+	begun  sync.Once // with the first runner; a reload of the configuration makes others
 
 	mu    sync.Mutex
 	slots map[*jobqueue.Claim]int // which worker runs it, from 1 on
@@ -121,7 +122,7 @@ func (s *statusNet) Trace() *jobqueue.Trace {
 
 // Runner is of [Sink].
 func (s *statusNet) Runner(o *runner.Options) {
-	s.state(s.grow(), "init", "")
+	s.begun.Do(func() { s.state(s.grow(), "init", "") })
 	o.OnStart = joined(func(c *jobqueue.Claim) { s.state(s.begin(c), "queue", c.Type) }, o.OnStart)
 	o.OnEnd = joined(func(e runner.Ended) {
 		worker := s.end(e.Claim)
