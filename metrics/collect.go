@@ -156,7 +156,18 @@ func (m *Metrics) collectStore(ch chan<- prometheus.Metric, s *sight, st *watche
 	if st.counts == nil {
 		return
 	}
-	for k, c := range st.counts.Last().Value {
+	counted := st.counts.Last()
+	if counted.At.IsZero() {
+		return
+	}
+	for _, k := range m.types.all() {
+		c := counted.Value[k]
+		if c == nil && s.group.Backend(k.name) != st.Backend {
+			continue
+		}
+		if c == nil {
+			c = &jobqueue.Counts{} // What is gone is none, not unknown.
+		}
 		for state, n := range map[jobqueue.State]int{jobqueue.Ready: c.Ready, jobqueue.Delayed: c.Delayed, jobqueue.Claimed: c.Claimed, jobqueue.Abandoned: c.Abandoned} {
 			gauge(ch, storedJobs, float64(n), st.Name, k.name, state.String())
 		}

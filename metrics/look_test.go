@@ -52,7 +52,7 @@ func (b *moody) Ready(ctx context.Context, names ...jobqueue.Name) iter.Seq2[job
 // What is read from the stores is as it is there.
 func TestStoresAreLookedAt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := metrics.New(metrics.Options{Types: []string{"a", "b", "c"}, CountEvery: time.Second})
+		m := metrics.New(metrics.Options{Types: []string{"a", "b", "c", "d"}, CountEvery: time.Second})
 		store := &moody{Backend: queuememory.New()}
 		g := jobqueue.NewGroup("wiki", jobqueue.Routes{Default: store, Trace: m.Trace()})
 		m.Watch(g, metrics.Store{Name: "main", Backend: store})
@@ -93,7 +93,7 @@ func TestStoresAreLookedAt(t *testing.T) {
 			"jobqueue_oldest_ready_seconds main b": 0, "jobqueue_ready_queues main b": 0, "jobqueue_paused_queues main": 1,
 			"jobqueue_oldest_ready_seconds main c": 0, "jobqueue_ready_queues main c": 0, "jobqueue_uncovered_queues main c": 0,
 			"jobqueue_domain_oldest_ready_seconds one main": 121, "jobqueue_domain_ready_queues two main": 1,
-			"jobqueue_stored_jobs ready main a": 2, "jobqueue_stored_jobs delayed main c": 1,
+			"jobqueue_stored_jobs ready main a": 2, "jobqueue_stored_jobs ready main d": 0, "jobqueue_stored_jobs delayed main c": 1,
 		} {
 			if v, ok := got[key]; !ok || v != want {
 				t.Errorf("%s is %v (%t), want %v", key, v, ok, want)
