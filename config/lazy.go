@@ -21,8 +21,11 @@ type full interface {
 	jobqueue.Holder
 }
 
-// reopenTime is between two tries to open a backend.
-const reopenTime = time.Second
+const (
+	openTime   = 30 * time.Second // that a try to open a backend may take
+	reopenTime = time.Second      // between two tries
+	shutTime   = time.Second      // that Close waits for one
+)
 
 var errShut = errors.New("backend is closed")
 
@@ -60,6 +63,7 @@ func (l *lazy) get(ctx context.Context) (full, error) {
 		}
 		select {
 		case <-flying:
+		case <-l.life.Done():
 		case <-ctx.Done():
 			return nil, &OpenError{l.name, fmt.Errorf("%w: %w", jobqueue.ErrUnavailable, context.Cause(ctx))}
 		}
@@ -94,11 +98,20 @@ var landed = func() chan struct{} {
 }()
 
 func (l *lazy) fly(end chan struct{}) {
-	b, closer, err := l.open(l.life)
+	ctx, cancel := context.WithTimeout(l.life, openTime)
+	defer cancel()
+	b, closer, err := l.open(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer close(end)
 	l.flying = nil
+	if l.life.Err() != nil {
+		// Nobody is there to be told of errors.
+		if closer != nil {
+			_ = closer.Close()
+		}
+		return
+	}
 	if l.err = err; err != nil {
 		l.next = time.Now().Add(reopenTime)
 		return
@@ -108,21 +121,22 @@ func (l *lazy) fly(end chan struct{}) {
 	l.is.Store(&all)
 }
 
-// Close closes the backend if it is open, and ends a try to open it.
+// Close closes the backend if it is open, and ends a try to open it. It does not wait long for that: what is opened all the
+// same is closed then.
 func (l *lazy) Close() error {
 	l.mu.Lock()
 	l.end()
-	flying := l.flying
-	l.mu.Unlock()
-	if flying != nil {
-		<-flying
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	closer := l.closer
+	flying, closer := l.flying, l.closer
 	l.closer = nil
-	if closer == nil {
-		return nil
+	l.mu.Unlock()
+	if closer != nil {
+		return closer.Close()
 	}
-	return closer.Close()
+	if flying != nil {
+		select {
+		case <-flying:
+		case <-time.After(shutTime):
+		}
+	}
+	return nil
 }
