@@ -56,14 +56,6 @@ func Run(ctx context.Context, o Options) (Order, error) {
 	return order, nil
 }
 
-// A RefusalError says why a child refused to begin, see [Link.Refuse].
-type RefusalError struct {
-	Child string // its name
-	Text  string // with a line for each mistake
-}
-
-func (e *RefusalError) Error() string { return "child " + e.Child + ": " + e.Text }
-
 // A supervisor is one call of Run.
 type supervisor struct {
 	Options

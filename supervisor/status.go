@@ -16,3 +16,11 @@ const (
 	Stop                 // every child said that it is not to be started again
 	Restart              // a child said that the program is to be started anew
 )
+
+// A RefusalError says why a child refused to begin, see [Link.Refuse].
+type RefusalError struct {
+	Child string // its name
+	Text  string // with a line for each mistake
+}
+
+func (e *RefusalError) Error() string { return "child " + e.Child + ": " + e.Text }
