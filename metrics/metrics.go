@@ -56,8 +56,9 @@ type Metrics struct {
 	health  health
 	reloads reloads
 
-	hands    sync.Pool     // of *hand
-	made     atomic.Uint64 // hands
+	hands    [shards]hand
+	near     sync.Pool // of *hand: it keeps for each processor the one that it had last
+	given    atomic.Uint64
 	services atomic.Pointer[service.Set]
 
 	handler sync.Once
@@ -72,7 +73,10 @@ func New(o Options) *Metrics {
 		o.Every = 10 * time.Second
 	}
 	m := &Metrics{o: o, vecs: newVecs()}
-	m.hands.New = m.newHand
+	for i := range m.hands {
+		m.hands[i].shard = i
+	}
+	m.near.New = m.nextHand
 	m.types.init(o.MaxTypes, m.newKind, o.Types)
 	m.domains.init(o.MaxDomains, func(name string) *domain { return &domain{name} }, o.Domains)
 	return m

@@ -3,6 +3,7 @@ package metrics
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/wikifarm/jobqueue"
@@ -33,11 +34,15 @@ func (m *Metrics) ended(e *runner.Ended) {
 	if e.Claim.Inline != "" {
 		return // The group's trace has it.
 	}
-	h := m.hands.Get().(*hand)
-	defer m.hands.Put(h)
-	k := h.kind(e.Claim.Type)
+	h := m.near.Get().(*hand)
+	k := h.last.Load()
+	if k == nil || k.name != e.Claim.Type {
+		k = m.types.get(e.Claim.Type)
+		h.last.Store(k)
+	}
 	r := in(&k.async, modeAsync)
 	s := &r.shards[h.shard]
+	m.near.Put(h)
 	// Of later attempts nobody knows since when they could have run.
 	if c := e.Claim; c.Attempt <= 1 && c.Expiries == 0 {
 		s.wait.observe(e.Began.Sub(c.QueuedAt))
@@ -60,14 +65,15 @@ func (m *Metrics) ended(e *runner.Ended) {
 	}
 }
 
-// A hand is what a goroutine has while it counts a run: one processor has mostly the same one.
+// A hand is what a processor counts runs with, mostly: others may have it as well.
 type hand struct {
 	shard int
-	cursor
+	last  atomic.Pointer[kind] // of the run before
+	_     [64]byte             // of another cache line
 }
 
-func (m *Metrics) newHand() any {
-	return &hand{shard: int(m.made.Add(1) % shards), cursor: cursor{m: m}}
+func (m *Metrics) nextHand() any {
+	return &m.hands[m.given.Add(1)%shards]
 }
 
 // inlined counts a run in the process that pushed the job.

@@ -25,20 +25,6 @@ func (m *Metrics) Trace() *jobqueue.Trace {
 	}
 }
 
-// A cursor remembers the kind of the job before, since those of one type come together.
-type cursor struct {
-	m    *Metrics
-	last *kind
-	typ  string
-}
-
-func (c *cursor) kind(typ string) *kind {
-	if c.last == nil || typ != c.typ {
-		c.last, c.typ = c.m.types.get(typ), typ
-	}
-	return c.last
-}
-
 func (m *Metrics) pushed(_ context.Context, records []jobqueue.Record, pushed jobqueue.Pushed, err error) {
 	if err != nil {
 		m.vecs.storeErrors.WithLabelValues("push").Inc()
