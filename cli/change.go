@@ -101,9 +101,11 @@ func (ch *change) run(ctx context.Context, c *cobra.Command, s *session) error {
 		}
 	}
 	if sum > 0 || away == nil {
-		_, err = fmt.Fprintf(c.OutOrStdout(), "%d jobs %s\n", sum, done)
+		if _, err := fmt.Fprintf(c.OutOrStdout(), "%d jobs %s\n", sum, done); err != nil {
+			return err
+		}
 	}
-	return errors.Join(err, away)
+	return away
 }
 
 // count returns how many jobs the change would take.
