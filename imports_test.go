@@ -38,7 +38,7 @@ func within(d string, folders ...string) bool {
 
 var (
 	backends = []string{"queuememory", "queuedb", "queueredis"}
-	neutral  = []string{"runner", "handler", "federated", "aggregator", "metrics", "otel", "monitor", "supervisor", "service", "control", "daemon", "snmp", "perdomain", "lease", "internal/latest"} // these work with every backend
+	neutral  = []string{"runner", "handler", "federated", "aggregator", "metrics", "otel", "monitor", "supervisor", "service", "control", "daemon", "snmp", "perdomain", "lease", "ondemand", "internal/latest"} // these work with every backend
 	programs = []string{"config", "cli", "cmd", "deploy", "examples", "bench", "soak", "queuetest"}
 )
 

@@ -8,7 +8,8 @@ type Rules struct {
 	TTL      time.Duration // how long after its last beat a holder counts as alive. Default 30 s
 }
 
-func (u Rules) withDefaults() Rules {
+// WithDefaults returns u with its zero fields set.
+func (u Rules) WithDefaults() Rules {
 	if u.Interval <= 0 {
 		u.Interval = time.Minute
 	}

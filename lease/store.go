@@ -47,7 +47,7 @@ func (s *Store) Take(ctx context.Context, domain string, p Party, onDeck bool) (
 	if p.ID == "" || len(p.ID) > maxParty || len(p.Owner) > maxParty {
 		return Grant{}, fmt.Errorf("%w: a party has an id, and no more than %d bytes of it and of its owner", jobqueue.ErrInvalid, maxParty)
 	}
-	u := s.Rules.withDefaults()
+	u := s.Rules.WithDefaults()
 	var g Grant
 	err := s.change(ctx, domain, func(r Record, version int64) (Record, error) {
 		// Versions are never given twice, so a token is new even if the last record was lost.
@@ -176,5 +176,5 @@ func (s *Store) open(v jobqueue.Value) (r Record, garbled bool, err error) {
 		log = slog.Default()
 	}
 	log.Warn("a lease could not be read and counts as taken", "key", v.Key, "error", err)
-	return Record{Token: v.Version + 1, Current: Party{ID: "unknown"}, NotBefore: s.Rules.withDefaults().Interval}, true, nil
+	return Record{Token: v.Version + 1, Current: Party{ID: "unknown"}, NotBefore: s.Rules.WithDefaults().Interval}, true, nil
 }
