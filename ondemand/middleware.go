@@ -18,6 +18,8 @@ func FossilTrigger(status int) bool { return status == http.StatusOK }
 // Middleware serves with next and then pokes the domain that domainOf returns for the request, if that is not "" and
 // trigger is true for the status; nil is [Successful]. HEAD requests, handlers that panic and
 // connections that were taken over poke nothing. A reply is not held up: there is no call of a store.
+//
+// The store keeps a lease of each domain for good, so domainOf returns "" for a host that is none of the farm's.
 func (r *Runner) Middleware(next http.Handler, domainOf func(*http.Request) string, trigger func(status int) bool) http.Handler {
 	if trigger == nil {
 		trigger = Successful
