@@ -9,9 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/wikifarm/jobqueue/supervisor"
 )
@@ -39,6 +41,36 @@ func TestPlan(t *testing.T) {
 	if gone := s.count("terminated", 3); len(gone) != 3 || !slices.Contains(gone, third) {
 		t.Errorf("%v ended, want three with %d", gone, third)
 	}
+}
+
+// While one that is not in the plan any more takes its time, new ones wait, but who dies is replaced.
+func TestReplacedWhileOthersLeave(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	replan := make(chan struct{})
+	children := []supervisor.Child{child("a", "work "+s.pipe), stubborn("b", s.pipe)}
+	s.start(supervisor.Options{Grace: time.Hour, Replan: replan, Plan: func() ([]supervisor.Child, error) { return children, nil }})
+	s.count("began", 2)
+	pid := func(child string) int {
+		_, text, _ := strings.Cut(s.log.String(), "child="+child+" pid=")
+		n, err := strconv.Atoi(text[:max(0, strings.IndexByte(text, '\n'))])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	children = []supervisor.Child{children[0], child("c", "work "+s.pipe)}
+	replan <- struct{}{}
+	s.until("departure", func() bool { return strings.Contains(s.log.String(), "not in the plan any more") })
+	syscall.Kill(pid("a"), syscall.SIGKILL)
+	s.count("began", 3)
+	if strings.Contains(s.log.String(), "child=c") {
+		t.Errorf("c has begun beside b:\n%s", s.log.String())
+	}
+	syscall.Kill(pid("b"), syscall.SIGKILL)
+	s.count("began", 4)
+	s.end()
+	s.returns(supervisor.End)
 }
 
 // What a child leaves behind in its process group ends with it.

@@ -161,11 +161,13 @@ func (s *supervisor) run(ctx context.Context) Order {
 // startDue starts what is to be started by now, and returns how long it is until something else is.
 func (s *supervisor) startDue(now time.Time) time.Duration {
 	next := watchTime
-	if s.ending || slices.ContainsFunc(s.children, func(c *child) bool { return c.leaving }) {
+	if s.ending {
 		return next
 	}
+	leaving := slices.ContainsFunc(s.children, func(c *child) bool { return c.leaving })
 	for _, c := range s.children {
-		if c.proc != nil || c.stopped {
+		// New ones begin once those that leave have ended, as they may share a limit of memory. Who was there before goes on.
+		if c.proc != nil || c.stopped || c.leaving || leaving && c.due.IsZero() {
 			continue
 		}
 		if now.Before(c.due) {
