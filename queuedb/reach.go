@@ -118,7 +118,7 @@ func (c *reaches) behind(queues []int64) []int64 {
 }
 
 func (k *reach) mayLook(now time.Time) bool {
-	return k.took < cheapLook || now.Sub(k.full) >= lookShare*k.took
+	return k.took < cheapLook || now.Sub(k.full) >= min(lookShare*k.took, lookLatest)
 }
 
 // looked notes how long a look took that was full for some.
