@@ -82,7 +82,7 @@ func parse(r *reader, data []byte) (*Farm, error) {
 func SQLite(path string) *Farm {
 	v := value{path, path}
 	return &Farm{
-		backends: map[string]backend{v.written: {kind: "sqlite", path: v}},
+		backends: map[string]backend{path: {name: path, kind: "sqlite", path: v}},
 		def:      settings{backend: &v},
 	}
 }
