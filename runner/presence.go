@@ -19,6 +19,7 @@ const (
 	progressKey    = "progress"      // in a Control, set whenever runners have got something done
 	presenceTime   = 5 * time.Second // between two announcements; one counts for three times as long
 	presenceWait   = time.Second     // for taking it back at the end
+	glanceTime     = time.Second     // between two glances at whether it is busy, of which it tells when that has changed
 	newsTime       = time.Second / 4 // at least so long before one that is made because of news
 	mostListed     = 100             // domains, and running jobs
 	mostFaults     = 20
@@ -129,8 +130,8 @@ func Progress(ctx context.Context, g *jobqueue.Group) (ago time.Duration, ok boo
 
 var errNoControl = fmt.Errorf("%w: the default backend keeps no control values, so runners cannot say that they are alive", errors.ErrUnsupported)
 
-// announce says every few seconds that this runner is alive, and at once when a type begins or ends
-// a rest. That it cannot be said stops nothing.
+// announce says every few seconds that this runner is alive, within a second when it begins to run jobs or has none any more, and at once when a type
+// begins or ends a rest. That it cannot be said stops nothing.
 func (r *run) announce(ctx context.Context) {
 	c := r.group.Control
 	if c == nil {
@@ -138,9 +139,11 @@ func (r *run) announce(ctx context.Context) {
 	}
 	key := presencePrefix + r.id
 	started, failing, told := time.Now(), false, 0
-	tick := time.NewTicker(presenceTime)
+	tick, glance := time.NewTicker(presenceTime), time.NewTicker(glanceTime)
 	defer tick.Stop()
+	defer glance.Stop()
 	for ctx.Err() == nil {
+		busy := r.busy()
 		call, cancel := context.WithTimeout(ctx, presenceTime)
 		v := jobqueue.Value{Key: key, Data: r.presence(started), TTL: 3 * presenceTime, Version: jobqueue.AnyVersion}
 		_, _, err := c.SetValue(call, v)
@@ -151,14 +154,19 @@ func (r *run) announce(ctx context.Context) {
 		}
 		failing = err != nil
 		said := time.Now()
-		select {
-		case <-ctx.Done():
-		case <-tick.C:
-		case <-r.news:
-			// Faults come in swarms; they are told together.
+		for same := true; same; {
+			same = false
 			select {
 			case <-ctx.Done():
-			case <-time.After(time.Until(said.Add(newsTime))):
+			case <-tick.C:
+			case <-glance.C:
+				same = r.busy() == busy
+			case <-r.news:
+				// Faults come in swarms; they are told together.
+				select {
+				case <-ctx.Done():
+				case <-time.After(time.Until(said.Add(newsTime))):
+				}
 			}
 		}
 	}
@@ -167,6 +175,11 @@ func (r *run) announce(ctx context.Context) {
 	// If that fails, it runs out.
 	_, _, _ = c.SetValue(call, jobqueue.Value{Key: key, Version: jobqueue.AnyVersion})
 	r.progress(call, told)
+}
+
+// busy reports whether a job runs.
+func (r *run) busy() bool {
+	return slices.ContainsFunc(r.workers, func(w *worker) bool { return w.current.Load() != nil })
 }
 
 // ended returns how many jobs were run, or dropped for a newer root, and are settled.
