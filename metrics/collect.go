@@ -26,6 +26,7 @@ var (
 	domainOldest  = desc("domain_oldest_ready_seconds", "How long the oldest ready job of a domain has waited, in queues that are not paused; 0 without one.", "store", "domain")
 	domainReady   = desc("domain_ready_queues", "How many types have ready jobs in a domain, those that are paused left out.", "store", "domain")
 	storedJobs    = desc("stored_jobs", "Jobs by state.", "store", "type", "state")
+	domainJobs    = desc("domain_stored_jobs", "Jobs of a domain by state.", "store", "domain", "state")
 	controlUp     = desc("control_up", "Whether the last look at what runners, pauses and progress there are went well.")
 	liveRunners   = desc("runners", "Live runners, those left out that only end what they run while their process has a newer one.")
 	workers       = desc("workers", "How many jobs the live runners can run at once.")
@@ -40,7 +41,7 @@ var (
 )
 
 var descs = []*prometheus.Desc{
-	services, serviceFailures, waitSeconds, runSeconds, runs, storeUp, storePartial, storeSeen, oldestReady, readyQueues, uncovered, pausedQueues, domainOldest, domainReady, storedJobs,
+	services, serviceFailures, waitSeconds, runSeconds, runs, storeUp, storePartial, storeSeen, oldestReady, readyQueues, uncovered, pausedQueues, domainOldest, domainReady, storedJobs, domainJobs,
 	controlUp, liveRunners, workers, workersBusy, restingTypes, pauses, sinceProgress,
 	reloadGood, reloadTime,
 }
@@ -161,15 +162,27 @@ func (m *Metrics) collectStore(ch chan<- prometheus.Metric, s *sight, st *watche
 		return
 	}
 	for _, k := range m.types.all() {
-		c := counted.Value[k]
+		c := counted.Value.types[k]
 		if c == nil && s.group.Backend(k.name) != st.Backend {
 			continue
 		}
 		if c == nil {
 			c = &jobqueue.Counts{} // What is gone is none, not unknown.
 		}
-		for state, n := range map[jobqueue.State]int{jobqueue.Ready: c.Ready, jobqueue.Delayed: c.Delayed, jobqueue.Claimed: c.Claimed, jobqueue.Abandoned: c.Abandoned} {
-			gauge(ch, storedJobs, float64(n), st.Name, k.name, state.String())
+		states(ch, storedJobs, c, st.Name, k.name)
+	}
+	for _, d := range m.domains.all() {
+		c := counted.Value.domains[d]
+		if c == nil {
+			c = &jobqueue.Counts{}
 		}
+		states(ch, domainJobs, c, st.Name, d.name)
+	}
+}
+
+// states tells how many jobs there are in each state.
+func states(ch chan<- prometheus.Metric, d *prometheus.Desc, c *jobqueue.Counts, store, of string) {
+	for state, n := range map[jobqueue.State]int{jobqueue.Ready: c.Ready, jobqueue.Delayed: c.Delayed, jobqueue.Claimed: c.Claimed, jobqueue.Abandoned: c.Abandoned} {
+		gauge(ch, d, float64(n), store, of, state.String())
 	}
 }

@@ -183,23 +183,29 @@ func (s *summary) add(age time.Duration) {
 	s.oldest = max(s.oldest, age)
 }
 
-// counts are those of each type.
-type counts map[*kind]*jobqueue.Counts
+// counts are those of each type, and of each domain.
+type counts struct {
+	types   map[*kind]*jobqueue.Counts
+	domains map[*domain]*jobqueue.Counts
+}
 
 func (m *Metrics) count(ctx context.Context, b jobqueue.Backend) (counts, error) {
 	all, err := b.Counts(ctx)
-	sums := counts{}
+	sums := counts{map[*kind]*jobqueue.Counts{}, map[*domain]*jobqueue.Counts{}}
 	for _, c := range all {
-		k := m.types.get(c.Type)
-		if sums[k] == nil {
-			sums[k] = &jobqueue.Counts{}
-		}
-		sums[k].Ready += c.Ready
-		sums[k].Delayed += c.Delayed
-		sums[k].Claimed += c.Claimed
-		sums[k].Abandoned += c.Abandoned
+		count(sums.types, m.types.get(c.Type), c)
+		count(sums.domains, m.domains.get(c.Domain), c)
 	}
 	return sums, err
+}
+
+// count adds to the counts of a type or domain.
+func count[K comparable](sums map[K]*jobqueue.Counts, k K, c jobqueue.Counts) {
+	if sums[k] == nil {
+		sums[k] = &jobqueue.Counts{}
+	}
+	s := sums[k]
+	s.Ready, s.Delayed, s.Claimed, s.Abandoned = s.Ready+c.Ready, s.Delayed+c.Delayed, s.Claimed+c.Claimed, s.Abandoned+c.Abandoned
 }
 
 // Ready returns nil if every store of the group that is watched can be reached and has no ready job that

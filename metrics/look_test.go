@@ -85,7 +85,7 @@ func TestStoresAreLookedAt(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(time.Second)
 		got := values(t, m, "jobqueue_store_up", "jobqueue_oldest_ready_seconds", "jobqueue_ready_queues", "jobqueue_uncovered_queues",
-			"jobqueue_paused_queues", "jobqueue_domain_oldest_ready_seconds", "jobqueue_domain_ready_queues", "jobqueue_stored_jobs",
+			"jobqueue_paused_queues", "jobqueue_domain_oldest_ready_seconds", "jobqueue_domain_ready_queues", "jobqueue_stored_jobs", "jobqueue_domain_stored_jobs",
 			"jobqueue_control_up", "jobqueue_runners", "jobqueue_workers", "jobqueue_workers_busy", "jobqueue_pauses")
 		for key, want := range map[string]float64{
 			"jobqueue_store_up main": 1, "jobqueue_control_up": 1, "jobqueue_runners": 1, "jobqueue_workers": 3, "jobqueue_workers_busy": 0, "jobqueue_pauses": 1,
@@ -94,6 +94,7 @@ func TestStoresAreLookedAt(t *testing.T) {
 			"jobqueue_oldest_ready_seconds main c": 0, "jobqueue_ready_queues main c": 0, "jobqueue_uncovered_queues main c": 0,
 			"jobqueue_domain_oldest_ready_seconds one main": 121, "jobqueue_domain_ready_queues two main": 1,
 			"jobqueue_stored_jobs ready main a": 2, "jobqueue_stored_jobs ready main d": 0, "jobqueue_stored_jobs delayed main c": 1,
+			"jobqueue_domain_stored_jobs one ready main": 2, "jobqueue_domain_stored_jobs two ready main": 1, "jobqueue_domain_stored_jobs wiki delayed main": 1,
 		} {
 			if v, ok := got[key]; !ok || v != want {
 				t.Errorf("%s is %v (%t), want %v", key, v, ok, want)

@@ -41,7 +41,7 @@ type Options struct {
 	// asked for. After a look that took long it is ten times as long as that. Default 10 s.
 	Every time.Duration
 
-	// CountEvery has the jobs of each type counted by their state, at most so often. That is dear in a very
+	// CountEvery has the jobs of each type, and of each domain, counted by their state, at most so often. That is dear in a very
 	// large store, so by default it is not done.
 	CountEvery time.Duration
 }
