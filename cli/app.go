@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/config"
 	"github.com/wikifarm/jobqueue/runner"
 	"github.com/wikifarm/jobqueue/service"
 )
@@ -39,6 +40,8 @@ type env struct {
 	exports exports // of runjobs
 	advised bool    // whether the command says what of a store may lose jobs
 	handed  int     // the file with the last good farm, of a supervisor; 0: none
+
+	fits func(*config.Farm) error // whether a farm has what the flags name; nil: they name nothing
 }
 
 // Main runs the command line of a program: the subcommands are runjobs, nextjobdb and

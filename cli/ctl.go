@@ -34,7 +34,7 @@ func (e *env) ctl() *cobra.Command {
 They look for commands once a second, wherever they run.
 
 Exit status: 0 if all have obeyed, or for workers all that run the group, 1 if one refused or did
-not answer within --timeout, or there is none.`,
+not answer within --timeout or is gone, or there is none.`,
 		Run: func(*cobra.Command, []string) {},
 	}
 	c.Args = func(_ *cobra.Command, args []string) error {
@@ -115,6 +115,9 @@ func negative(c *cobra.Command, err error) error {
 // answerTime is the time between two looks for answers.
 const answerTime = 100 * time.Millisecond
 
+// goneLooks is how many looks for answers there are for one at who is alive.
+const goneLooks = 10
+
 // give gives the command to those whom it is for, and prints what they answer.
 func (o *order) give(ctx context.Context, out io.Writer, s *session) error {
 	processes, deaf, err := o.hearers(ctx, s)
@@ -138,7 +141,7 @@ func (o *order) give(ctx context.Context, out io.Writer, s *session) error {
 	if err != nil {
 		return err
 	}
-	answers, err := o.await(ctx, s, id)
+	answers, gone, err := o.await(ctx, s, id)
 	if err != nil {
 		return err
 	}
@@ -159,9 +162,13 @@ func (o *order) give(ctx context.Context, out io.Writer, s *session) error {
 			return err
 		}
 	}
+	why := fmt.Sprintf("did not answer within %v", o.timeout)
+	if gone {
+		why = "is gone"
+	}
 	for _, owner := range processes {
 		failed++
-		if _, err := fmt.Fprintf(out, "%s did not answer within %v\n", owner, o.timeout); err != nil {
+		if _, err := fmt.Fprintf(out, "%s %s\n", owner, why); err != nil {
 			return err
 		}
 	}
@@ -214,20 +221,31 @@ func (o *order) hearers(ctx context.Context, s *session) (processes map[string]s
 	return processes, deaf, nil
 }
 
-// await returns the answers, once all are there or the time is over.
-func (o *order) await(ctx context.Context, s *session, id string) ([]control.Answer, error) {
+// await returns the answers, once all are there, the time is over, or those who have not answered are gone.
+func (o *order) await(ctx context.Context, s *session, id string) (answers []control.Answer, gone bool, err error) {
 	over := time.After(o.timeout)
-	for {
-		answers, err := control.Answers(ctx, s.Control, id)
-		if err != nil || len(answers) >= len(o.cmd.To) {
-			return answers, err
+	for n := 1; ; n++ {
+		answers, err = control.Answers(ctx, s.Control, id)
+		if err == nil && len(answers) < len(o.cmd.To) && n%goneLooks == 0 {
+			gone, err = o.gone(ctx, s, answers)
+		}
+		if err != nil || gone || len(answers) >= len(o.cmd.To) {
+			return answers, gone, err
 		}
 		select {
 		case <-time.After(answerTime):
 		case <-over:
-			return answers, nil
+			return answers, false, nil
 		case <-ctx.Done():
-			return answers, nil
+			return answers, false, nil
 		}
 	}
+}
+
+// gone reports whether none of those who have not answered says any more that it is alive.
+func (o *order) gone(ctx context.Context, s *session, answers []control.Answer) (bool, error) {
+	alive, err := runner.Runners(ctx, s.Group)
+	return !slices.ContainsFunc(alive, func(p runner.Presence) bool {
+		return slices.Contains(o.cmd.To, p.Process) && !slices.ContainsFunc(answers, func(a control.Answer) bool { return a.Process == p.Process })
+	}), err
 }

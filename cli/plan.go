@@ -19,7 +19,7 @@ func (v *supervision) plan() ([]supervisor.Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := (&process{group: v.group}).checkGroup(farm); err != nil {
+	if err := (&runFlags{domain: v.domain, process: process{group: v.group}}).fits(farm); err != nil {
 		return nil, err
 	}
 	v.good = farm

@@ -171,11 +171,8 @@ func (p *process) tie(parent context.Context, abort <-chan struct{}) (ctx contex
 }
 
 // share leaves to others what is not this process's, sets how much memory it may use, and has the supervisor told when it has begun its work.
-func (p *process) share(farm *config.Farm, o *runner.Options) error {
+func (p *process) share(farm *config.Farm, o *runner.Options) {
 	o.SoftMemory, o.Drain, o.Alive = p.memory, p.finish, p.link.Alive
-	if err := p.checkGroup(farm); err != nil {
-		return err
-	}
 	o.Groups = slices.Clone(o.Groups)
 	for i := range o.Groups {
 		g := &o.Groups[i]
@@ -187,7 +184,6 @@ func (p *process) share(farm *config.Farm, o *runner.Options) error {
 	if !o.Wait {
 		p.divide(o)
 	}
-	return nil
 }
 
 // checkGroup returns an error if the farm has not the group that was asked for.

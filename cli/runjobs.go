@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/wikifarm/jobqueue/config"
 	"github.com/wikifarm/jobqueue/daemon"
 	"github.com/wikifarm/jobqueue/runner"
 )
@@ -54,7 +55,11 @@ read-only, 100 after jobctl ctl stop and 101 after jobctl ctl restart.`,
 	fs.Var(oneOf(&f.result, "json"), "result", "print one JSON document instead of lines")
 	e.exports.flags(fs)
 	f.process.add(e, fs)
-	c.RunE = f.process.around(e.run(true, func(ctx context.Context, s *session) error { return f.run(ctx, e, c, s) }))
+	run := e.run(true, func(ctx context.Context, s *session) error { return f.run(ctx, e, c, s) })
+	c.RunE = f.process.around(func(c *cobra.Command, args []string) error {
+		e.fits = f.fits
+		return run(c, args)
+	})
 	c.AddCommand(e.supervise(c))
 	return c
 }
@@ -107,6 +112,16 @@ func (f *runFlags) run(ctx context.Context, e *env, c *cobra.Command, s *session
 	return f.verdict(res)
 }
 
+// fits returns an error unless a farm has the domain and the group that the flags name.
+func (f *runFlags) fits(farm *config.Farm) error {
+	if f.domain != "" {
+		if _, err := (&session{farm: farm}).home(f.domain); err != nil {
+			return err
+		}
+	}
+	return f.process.checkGroup(farm)
+}
+
 // A reported is what all runs of a command have in common.
 type reported struct {
 	reporter
@@ -125,15 +140,9 @@ func (f *runFlags) options(s *session, r *reported) (*runner.Options, error) {
 	if s.farm.Domains() != nil {
 		o.Domains = s.farm.Domains
 	}
-	if err := f.process.share(s.farm, &o); err != nil {
-		return nil, err
-	}
+	f.process.share(s.farm, &o)
 	if f.domain != "" {
-		domain, err := s.home(f.domain)
-		if err != nil {
-			return nil, err
-		}
-		o.Domains = func() []string { return []string{domain} }
+		o.Domains = func() []string { return []string{f.domain} }
 	}
 	if o.Grace == 0 {
 		o.Grace = -1

@@ -43,6 +43,9 @@ func (e *env) open(c *cobra.Command, create bool) (*session, error) {
 func (e *env) openBeside(_ context.Context, others *session, create bool) (*session, error) {
 	last := e.inherited()
 	farm, err := e.farm(create)
+	if err == nil && e.fits != nil {
+		err = e.fits(farm)
+	}
 	if err == nil {
 		var s *session
 		if s, err = e.session(farm, others, create); err == nil {

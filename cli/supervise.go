@@ -24,6 +24,7 @@ type supervision struct {
 	e         *env
 	processes int // 0: not given
 	group     string
+	domain    string
 	workers   int          // --procs; 0: not given
 	words     []string     // what follows the executable's name to have it run jobs
 	self      string       // the path of the executable
@@ -102,6 +103,8 @@ func (v *supervision) run(c *cobra.Command) error {
 			addr = text
 		case "group":
 			v.group = text
+		case "domain":
+			v.domain = text
 		case "procs":
 			v.workers, _ = strconv.Atoi(text)
 		}
