@@ -47,13 +47,21 @@ func (q *queues) ours(ctx context.Context) error {
 	return sideBySide(together...)
 }
 
-// peers measures the peers, which look into each queue and so keep the machine busy, one after the other.
+// peers measures the peers, which look into each queue and so keep the machine busy, one after the other; in a quick run
+// side by side.
 func (q *queues) peers(ctx context.Context) error {
+	var all []func() error
 	for _, m := range q.all {
 		if m.system != own {
-			if err := q.one(ctx, m); err != nil {
-				return err
-			}
+			all = append(all, func() error { return q.one(ctx, m) })
+		}
+	}
+	if q.b.quick {
+		return sideBySide(all...)
+	}
+	for _, do := range all {
+		if err := do(); err != nil {
+			return err
 		}
 	}
 	return nil
