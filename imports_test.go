@@ -83,8 +83,8 @@ func checkImports(t *testing.T, all map[string]pkg, p pkg, d string) {
 		switch {
 		case d == "internal/child" && !all[dep].Standard && dep != p.ImportPath:
 			t.Errorf("%s depends on %s, besides the standard library", d, dep)
-		case d == "." && !all[dep].Standard && dep != "github.com/google/uuid":
-			t.Errorf("the root package depends on %s, besides the standard library and google/uuid", dep)
+		case d == "." && !all[dep].Standard && !light(dep):
+			t.Errorf("the root package depends on %s, besides the standard library, google/uuid and the JSON of Go 1.27", dep)
 		case within(d, backends...) && other != "" && other != "." && !within(other, topFolder(d)) && !(testServer(d) && other == "internal/child"):
 			t.Errorf("the backend %s depends on %s, besides the root package and its driver", d, dep)
 		case within(d, neutral...) && within(other, backends...):
@@ -105,6 +105,11 @@ func checkImports(t *testing.T, all map[string]pkg, p pkg, d string) {
 	}
 }
 
+// light reports whether a package is one of the few of others that everybody may have to link.
+func light(dep string) bool {
+	return dep == "github.com/google/uuid" || within(dep, "github.com/go-json-experiment/json")
+}
+
 // testServer reports whether a folder is that of a package which starts a backend's servers.
 func testServer(d string) bool { return strings.HasSuffix(d, "test") }
 
@@ -117,7 +122,7 @@ func topFolder(d string) string {
 func TestImportsOfMemory(t *testing.T) {
 	all := packages(t)
 	for _, dep := range all[module+"/queuememory"].Deps {
-		if !all[dep].Standard && dir(dep) == "" && dep != "github.com/google/uuid" {
+		if !all[dep].Standard && dir(dep) == "" && !light(dep) {
 			t.Errorf("queuememory depends on %s", dep)
 		}
 	}

@@ -66,7 +66,7 @@ func checkRoundTrip(job, fresh Job) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(first, fresh); err != nil {
+	if err := decode(first, fresh); err != nil {
 		return fmt.Errorf("parameters do not survive JSON: %w", err)
 	}
 	again, err := encode(fresh)
@@ -131,7 +131,7 @@ func (r *Registry) Job(c *Claim) (Job, error) {
 		return fallback(c.Type), nil
 	}
 	job := e.new()
-	if err := json.Unmarshal(c.Params, job); err != nil {
+	if err := decode(c.Params, job); err != nil {
 		return nil, fmt.Errorf("parameters do not fit %T: %w", job, err)
 	}
 	return job, nil
