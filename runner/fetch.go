@@ -53,6 +53,7 @@ type fetcher struct {
 	news      bool             // a queue has become ready since the last deal
 	refused   bool             // one got no place then that would have been the next to begin
 	charged   time.Time        // when running jobs were last charged
+	queued    queued           // what waited in the buffer at the last deal
 	answer    atomic.Int64     // how long a claim that was answered took, in nanoseconds
 }
 

@@ -91,7 +91,8 @@ func (f *fetcher) deal(r room) []schedule.Place {
 	gates := map[*gate]int{} // how many jobs each may still let through
 	probes := map[*jobType]bool{}
 	bytes := int64(maxBytes)
-	buffer, workers := f.r.pool.queued(), time.Duration(f.r.o.Workers)
+	buffer, workers := &f.queued, time.Duration(f.r.o.Workers)
+	f.r.pool.queued(buffer)
 	due := f.r.o.Workers - buffer.slow
 	var dealt time.Duration // how long what is dealt now takes
 	passed := false         // what is not known to be quick was left out

@@ -24,15 +24,14 @@ func (f *fetcher) claim(ctx context.Context, room room) (asked, kept int) {
 	for _, p := range refused {
 		f.dealer.Refund(p)
 	}
-	for _, p := range places {
-		t := f.types[p.Type]
+	for asked < len(places) {
+		t := f.types[places[asked].Type]
 		src := source{t.store, t.policy.Lease}
 		if pops[src] == nil {
 			order = append(order, src)
-			pops[src] = &pop{places: map[jobqueue.Name][]schedule.Place{}}
+			pops[src] = &pop{lines: map[jobqueue.Name]*line{}}
 		}
-		asked++
-		pops[src].add(p)
+		asked += pops[src].add(places[asked:])
 	}
 	for _, src := range order {
 		if ctx.Err() != nil || f.solo != nil || src.again != nil { // it failed just now
@@ -46,27 +45,38 @@ func (f *fetcher) claim(ctx context.Context, room room) (asked, kept int) {
 
 // A pop is one claim to be made, for places that were dealt.
 type pop struct {
-	lease  jobqueue.Lease
-	wants  []jobqueue.Want
-	places map[jobqueue.Name][]schedule.Place
-	at     time.Time // when it was first tried
+	lease jobqueue.Lease
+	wants []jobqueue.Want
+	lines map[jobqueue.Name]*line
+	at    time.Time // when it was first tried
 }
 
-func (p *pop) add(place schedule.Place) {
-	n := place.Name
-	if p.places[n] = append(p.places[n], place); len(p.places[n]) == 1 {
+// A line is the places of a queue that are not taken yet.
+type line struct{ places []schedule.Place }
+
+// add adds the first of some places and those behind it that are of the same queue, and returns how many.
+func (p *pop) add(places []schedule.Place) int {
+	n := places[0].Name
+	many := slices.IndexFunc(places, func(other schedule.Place) bool { return other.Name != n })
+	if many < 0 {
+		many = len(places)
+	}
+	if l := p.lines[n]; l != nil {
+		l.places = append(l.places, places[:many]...)
+	} else {
+		p.lines[n] = &line{places[:many:many]}
 		p.wants = append(p.wants, jobqueue.Want{Name: n})
 	}
+	return many
 }
 
-// take returns the next place of a queue, and whether not all were taken.
-func (p *pop) take(n jobqueue.Name) (place schedule.Place, ok bool) {
-	list := p.places[n]
-	if len(list) == 0 {
+// take returns the next place of a line, and whether there was one.
+func (l *line) take() (place schedule.Place, ok bool) {
+	if l == nil || len(l.places) == 0 {
 		return schedule.Place{}, false
 	}
-	p.places[n] = list[1:]
-	return list[0], true
+	place, l.places = l.places[0], l.places[1:]
+	return place, true
 }
 
 // pop makes one claim and hands its jobs on, and returns how many it kept.
@@ -78,7 +88,9 @@ func (f *fetcher) pop(ctx context.Context, s *store, ttl time.Duration, p *pop) 
 		return 0
 	}
 	for i, w := range p.wants {
-		p.wants[i].Max = max(w.Max, len(p.places[w.Name]))
+		if l := p.lines[w.Name]; l != nil {
+			p.wants[i].Max = max(w.Max, len(l.places))
+		}
 	}
 	p.lease, p.at = jobqueue.Lease{Token: token, TTL: ttl, Owner: f.r.o.Owner}, time.Now()
 	return f.try(ctx, s, p)
@@ -169,17 +181,21 @@ func (f *fetcher) inHand(s *store, p *pop, claims []*jobqueue.Claim) []*job {
 		h.confirmed.Store(&at)
 		typ := f.jobType(s, claims[0].Type)
 		bytes, since := 0, 0
+		name, line := claims[0].Name, p.lines[claims[0].Name]
 		for i, c := range claims[:n] {
+			if c.Name != name {
+				name, line = c.Name, p.lines[c.Name]
+			}
 			if typ.name != c.Type {
 				observe(&typ.size, int64(bytes/(i-since)))
 				typ, bytes, since = f.jobType(s, c.Type), 0, i
 			}
 			bytes += len(c.Params)
 			j := &h.jobs[i]
-			place, ok := p.take(c.Name)
+			place, ok := line.take()
 			j.claim, j.hand, j.typ, j.place = c, h, typ, place
 			j.charged.Store(int64(place.Cost))
-			j.last = ok && len(p.places[c.Name]) == 0
+			j.last = ok && len(line.places) == 0
 			if !ok || c.Suspect() { // a worker is free for a suspect
 				j.place = f.dealer.Extra(now, c.Name)
 			}
@@ -205,10 +221,10 @@ func earliest(claims []*jobqueue.Claim) time.Time {
 
 // refund takes back what was charged for places that have no job.
 func (f *fetcher) refund(p *pop) {
-	for _, list := range p.places {
-		for _, place := range list {
+	for _, l := range p.lines {
+		for _, place := range l.places {
 			f.dealer.Refund(place)
 		}
+		l.places = nil
 	}
-	p.places = map[jobqueue.Name][]schedule.Place{}
 }

@@ -15,7 +15,9 @@ type queued struct {
 	shares map[schedule.Share]int
 }
 
-func (p *pool) queued() (q queued) {
+// queued reads what waits in the buffer into q.
+func (p *pool) queued(q *queued) {
+	*q = queued{places: q.places[:0], work: q.work[:0]}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var sum time.Duration
@@ -29,7 +31,6 @@ func (p *pool) queued() (q queued) {
 			}
 		}
 	}
-	return q
 }
 
 // before reports whether a place goes before any of the buffer.

@@ -46,6 +46,7 @@ type Dealer struct {
 	types   map[string]*typ
 	sources map[int][]*queue
 	full    []*typ  // that were closed in the last deal
+	dealt   int     // places in the last deal
 	now     float64 // as class.now and class.top, for the tags of the classes
 	top     float64
 	turn    uint64
@@ -155,6 +156,9 @@ func (d *Dealer) Deal(now time.Time, n int, admit func(p Place) Answer) []Place 
 			aside = append(aside, f)
 		default:
 			d.give(now, q, p)
+			if places == nil {
+				places = make([]Place, 0, min(n, d.dealt+1)) // as many as last time
+			}
 			places = append(places, p)
 		}
 	}
@@ -164,6 +168,7 @@ func (d *Dealer) Deal(now time.Time, n int, admit func(p Place) Answer) []Place 
 	for _, f := range aside {
 		f.restore()
 	}
+	d.dealt = len(places)
 	return places
 }
 
