@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,8 +20,8 @@ import (
 // A bench has the servers, and collects what is measured.
 type bench struct {
 	quick  bool
-	only   *regexp.Regexp
-	dir    string // for SQLite files
+	some   []section // that are measured
+	dir    string    // for SQLite files
 	pg     *pgtest.Server
 	redis  *redistest.Server
 	admin  *pgx.Conn
@@ -40,8 +39,8 @@ func newBench(ctx context.Context, quick bool, only string) (_ *bench, err error
 	// What is measured are servers of its own, which nobody else uses.
 	os.Unsetenv(pgtest.Environment)
 	os.Unsetenv(redistest.Environment)
-	if b.only, err = regexp.Compile(only); err != nil {
-		return nil, fmt.Errorf("rows: %w", err)
+	if b.some, err = b.sections(only); err != nil {
+		return nil, fmt.Errorf("--rows: %w", err)
 	}
 	if b.dir, err = os.MkdirTemp("", "jobqueue-bench"); err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ func run() (err error) {
 	}
 	quick := flag.Bool("quick", false, "the same rows with smaller sizes")
 	asJSON := flag.Bool("json", false, "print JSON instead of a table")
-	only := flag.String("rows", "", "a regular expression: only rows with such a name")
+	only := flag.String("rows", "", "a regular expression: only the sections with such a name, such as redis or postgres singles")
 	page := flag.String("markdown", "", "a file: write the table there as Markdown, too")
 	curves := flag.String("curves", "", "a directory: measure how cost grows, and draw it there as SVG, instead of the table")
 	flag.Parse()

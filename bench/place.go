@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/wikifarm/jobqueue/bench/sample"
 	"github.com/wikifarm/jobqueue/queueredis/redistest"
@@ -36,6 +37,30 @@ func (b *bench) fresh(ctx context.Context, system, store string) (place, error) 
 		}}, nil
 	}
 	return place{drop: func() {}}, nil
+}
+
+// rest has Redis write its log anew now, and not within a measurement: that would be a single system's bad luck.
+func (b *bench) rest(ctx context.Context, store string) error {
+	if store != "redis" {
+		return nil
+	}
+	if err := b.client.BgRewriteAOF(ctx).Err(); err != nil {
+		return err
+	}
+	for {
+		s, err := b.client.InfoMap(ctx, "persistence").Result()
+		if err != nil {
+			return err
+		}
+		if p := s["Persistence"]; p["aof_rewrite_in_progress"] == "0" && p["aof_rewrite_scheduled"] == "0" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // beside returns an empty store that is used beside others: requests to it are told from those to them.

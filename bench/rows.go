@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/wikifarm/jobqueue/bench/sample"
@@ -18,7 +20,44 @@ func (b *bench) sizeOf(whole, quick int) int {
 	return whole
 }
 
-// measure measures all rows that were asked for. One that fails is noted, and the others go on.
+// A section is rows that are measured together.
+type section struct {
+	name string
+	most time.Duration // after which no more rounds begin; each has one
+	do   func(context.Context) error
+}
+
+// sections returns those whose names match a regular expression.
+func (b *bench) sections(only string) (some []section, err error) {
+	wanted, err := regexp.Compile(only)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, s := range []section{
+		{"postgres", 100 * time.Second, b.postgres},
+		{"postgres wal", 10 * time.Second, b.wal},
+		{"postgres snapshot", 80 * time.Second, b.snapshot},
+		{"postgres million", 0, b.million},
+		{"postgres singles", 15 * time.Second, func(ctx context.Context) error { return b.singles(ctx, "postgres", "river") }},
+		{"redis", 50 * time.Second, b.redisRows},
+		{"redis singles", 15 * time.Second, func(ctx context.Context) error { return b.singles(ctx, "redis", "asynq") }},
+		{"sqlite", 40 * time.Second, b.sqlite},
+		{"memory", 20 * time.Second, b.memory},
+		{"waiting", 0, b.waiting},
+	} {
+		names = append(names, s.name)
+		if wanted.MatchString(s.name) {
+			some = append(some, s)
+		}
+	}
+	if len(some) == 0 {
+		return nil, fmt.Errorf("nothing is called %q; there are %s", only, strings.Join(names, ", "))
+	}
+	return some, nil
+}
+
+// measure measures what was asked for. A section that fails is noted, and the others go on.
 func (b *bench) measure(ctx context.Context) {
 	began := time.Now()
 	b.report.Command = "make bench"
@@ -26,24 +65,9 @@ func (b *bench) measure(ctx context.Context) {
 		b.report.Command += " ARGS=--quick"
 	}
 	defer func() { b.report.Took = "took " + time.Since(began).Round(time.Second).String() }()
-	for _, r := range []struct {
-		name string
-		most time.Duration // after which no more rounds begin; each has one
-		do   func(context.Context) error
-	}{
-		{"postgres", 100 * time.Second, b.postgres},
-		{"postgres wal", 10 * time.Second, b.wal},
-		{"postgres snapshot", 80 * time.Second, b.snapshot},
-		{"postgres million", 0, b.million},
-		{"postgres singles", 15 * time.Second, func(ctx context.Context) error { return b.singles(ctx, "postgres", "river") }},
-		{"redis", 35 * time.Second, b.redisRows},
-		{"redis singles", 15 * time.Second, func(ctx context.Context) error { return b.singles(ctx, "redis", "asynq") }},
-		{"sqlite", 40 * time.Second, b.sqlite},
-		{"memory", 20 * time.Second, b.memory},
-		{"waiting", 0, b.waiting},
-	} {
-		if !b.only.MatchString(r.name) || ctx.Err() != nil {
-			continue
+	for _, r := range b.some {
+		if ctx.Err() != nil {
+			break
 		}
 		fmt.Fprintf(os.Stderr, "%4.0f s: %s\n", time.Since(began).Seconds(), r.name)
 		b.until = time.Now().Add(r.most)
@@ -123,6 +147,9 @@ func (b *bench) cycle(ctx context.Context, c *cycle, store string, jobs, size in
 		t.Jobs = e.jobs
 	}
 	t.Do = "push"
+	if err := b.rest(ctx, store); err != nil {
+		return err
+	}
 	wal, err := b.walOf(ctx, store)
 	if err != nil {
 		return err
@@ -149,6 +176,9 @@ func (b *bench) cycle(ctx context.Context, c *cycle, store string, jobs, size in
 		defer after()
 	}
 	t.Do = "drain"
+	if err := b.rest(ctx, store); err != nil {
+		return err
+	}
 	if wal, err = b.walOf(ctx, store); err != nil {
 		return err
 	}
