@@ -118,13 +118,13 @@ func crowd(t *testing.T, c jobqueue.Control) {
 						t.Error(err)
 					}
 					for what, err := range map[string]error{
-						"Beat": s.Beat(t.Context(), "wiki", g.Token), "Check": s.Check(t.Context(), "wiki", g.Token), "End": s.End(t.Context(), "wiki", g.Token, "late"),
+						"Beat": s.Beat(t.Context(), "wiki", g.Token), "Check": s.Check(t.Context(), "wiki", g.Token), "End": s.End(t.Context(), "wiki", g.Token, "late", time.Second),
 					} {
 						if !errors.Is(err, lease.ErrStale) {
 							t.Errorf("%s of a fenced holder: %v, want %v", what, err, lease.ErrStale)
 						}
 					}
-				} else if err := s.End(t.Context(), "wiki", g.Token, "done"); err != nil {
+				} else if err := s.End(t.Context(), "wiki", g.Token, "done", time.Second); err != nil {
 					t.Errorf("End of the holder: %v", err)
 				}
 			}

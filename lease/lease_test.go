@@ -41,7 +41,7 @@ func TestTransitions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.End(t.Context(), "wiki", a.Token, "done"); err != nil {
+		if err := s.End(t.Context(), "wiki", a.Token, "done", time.Second); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute - time.Second)
@@ -76,7 +76,7 @@ func TestLiveness(t *testing.T) {
 		if g := take(t, s, "b", false); g.Place != lease.Current {
 			t.Fatalf("after a dead holder: %+v", g)
 		}
-		if err := s.End(t.Context(), "wiki", a.Token, "late"); !errors.Is(err, lease.ErrStale) {
+		if err := s.End(t.Context(), "wiki", a.Token, "late", time.Second); !errors.Is(err, lease.ErrStale) {
 			t.Errorf("End: %v, want %v", err, lease.ErrStale)
 		}
 	})
@@ -94,7 +94,7 @@ func TestGarbage(t *testing.T) {
 				if _, ok, err := c.SetValue(t.Context(), jobqueue.Value{Key: "lease/4/wiki", Data: []byte(garbage), Version: jobqueue.AnyVersion}); err != nil || !ok {
 					t.Fatal(ok, err)
 				}
-				if err := s.End(t.Context(), "wiki", a.Token, "done"); !errors.Is(err, lease.ErrStale) {
+				if err := s.End(t.Context(), "wiki", a.Token, "done", time.Second); !errors.Is(err, lease.ErrStale) {
 					t.Errorf("End: %v, want %v", err, lease.ErrStale)
 				}
 				time.Sleep(time.Minute - time.Microsecond)
@@ -182,7 +182,7 @@ func TestModel(t *testing.T) {
 					}
 				case 2:
 					if alive {
-						if err := s.End(t.Context(), "wiki", token, "done"); err != nil {
+						if err := s.End(t.Context(), "wiki", token, "done", time.Second); err != nil {
 							t.Fatal(err)
 						}
 						model.over, alive = true, false

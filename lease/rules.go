@@ -6,6 +6,7 @@ import "time"
 type Rules struct {
 	Interval time.Duration // between two beginnings, at least. Default 1 min
 	TTL      time.Duration // how long after its last beat a holder counts as alive. Default 30 s
+	Keep     int           // how many runs are kept in the history of a domain, if they fit into 64 KiB. Default 20
 }
 
 // WithDefaults returns u with its zero fields set.
@@ -15,6 +16,9 @@ func (u Rules) WithDefaults() Rules {
 	}
 	if u.TTL <= 0 {
 		u.TTL = 30 * time.Second
+	}
+	if u.Keep <= 0 {
+		u.Keep = 20
 	}
 	return u
 }
@@ -28,16 +32,16 @@ const (
 	Current              // it holds the lease
 )
 
-// busy reports whether the current holder may still be at work.
-func (r Record) busy(u Rules) bool { return !r.Over && r.Current.ID != "" && r.Beat+u.TTL >= 0 }
+// Alive reports whether the current holder may still be at work.
+func (r Record) Alive(u Rules) bool { return !r.Over && r.Current.ID != "" && r.Beat+u.TTL >= 0 }
 
-// wait is how long it is until a lease may be taken: at once if 0. A holder that is
+// Wait is how long it is until a lease may be taken: at once if 0. A holder that is
 // at work for longer than the interval is looked at once a second.
-func (r Record) wait(u Rules) time.Duration {
+func (r Record) Wait(u Rules) time.Duration {
 	switch {
 	case r.NotBefore > 0:
 		return r.NotBefore
-	case r.busy(u):
+	case r.Alive(u):
 		return time.Second
 	}
 	return 0
@@ -46,11 +50,15 @@ func (r Record) wait(u Rules) time.Duration {
 // take is the only way to a lease: a pure function of the record as it is now. It returns
 // the record that is to be written, which is the same if nothing is. A new holder gets the token.
 func take(r Record, u Rules, p Party, onDeck bool, token int64) (Record, Place) {
+	waited := p.Waited
+	p.Waited = 0
 	switch mine := r.Next.ID == p.ID; {
 	case r.Current.ID == p.ID && !r.Over:
 		return r, Current // the answer to an earlier call was lost
-	case r.wait(u) == 0:
-		return Record{Token: token, Current: p, NotBefore: u.Interval}, Current
+	case r.Wait(u) == 0:
+		now := Record{Token: token, Current: p, NotBefore: u.Interval}
+		now.begin(r, waited, u.Keep)
+		return now, Current
 	case !onDeck:
 		return r, Refused
 	case r.Next.ID != "" && r.NextExpires >= 0 && !mine:
@@ -71,13 +79,24 @@ func beat(r Record, token int64) (Record, error) {
 	return r, nil
 }
 
-// end says how the run of a token's holder ended. It keeps the rate limit.
-func end(r Record, token int64, outcome string) (Record, error) {
+// end says how the run of a token's holder ended. It keeps the rate limit. Of who has been taken over it
+// notes for how long it went on nevertheless.
+func end(r Record, token int64, outcome string, took time.Duration) (Record, error) {
+	r.finish(token, took, outcome)
 	if r.Token != token || r.Over || r.Current.ID == "" {
 		return r, ErrStale
 	}
 	r.Over, r.Ended, r.Outcome = true, 0, outcome
 	return r, nil
+}
+
+// reset makes both places free.
+func reset(r Record, token int64) Record {
+	now := Record{Token: token, Started: r.Started, Past: r.Past}
+	if last := now.latest(); last != nil && last.Took < 0 && last.Outcome == "" {
+		last.Outcome = WasReset
+	}
+	return now
 }
 
 // leave gives up the place on deck.

@@ -3,15 +3,18 @@ package lease
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/wikifarm/jobqueue"
 )
+
+// fresh is the record of a domain that is about to have its first run.
+var fresh = []byte(`{"token":1}`)
 
 const prefix = "lease/" // of the keys in a Control
 
@@ -29,6 +32,9 @@ type Grant struct {
 	Place Place
 	Token int64         // of the current holder, which is the caller if Place is Current
 	Wait  time.Duration // OnDeck: until it should ask again; Refused: until there may be a place
+
+	Crashed int64         // Current: the token of the run before, if that was taken over without an end; else 0
+	Overdue time.Duration // OnDeck: how long beyond the interval the current holder has been at work; else 0
 }
 
 // Read returns the record of a domain as it is now; without one its Token is 0.
@@ -41,6 +47,28 @@ func (s *Store) Read(ctx context.Context, domain string) (Record, error) {
 	return r, err
 }
 
+// All returns the records of all domains that have been run within 30 days, as they are now.
+func (s *Store) All(ctx context.Context) (map[string]Record, error) {
+	values, err := s.Control.Values(ctx, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("leases: %w", err)
+	}
+	all := make(map[string]Record, len(values))
+	for _, v := range values {
+		_, domain, ok := strings.Cut(strings.TrimPrefix(v.Key, prefix), "/")
+		if !ok || key(domain) != v.Key {
+			continue
+		}
+		if all[domain], _, err = s.open(v); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// key returns where the record of a domain is kept. No key is the beginning of another.
+func key(domain string) string { return prefix + strconv.Itoa(len(domain)) + "/" + domain }
+
 // Take asks for a lease, and with onDeck for the place on deck if it is not to be had now. A party
 // may ask again as often as it likes. It writes nothing if both places are taken.
 func (s *Store) Take(ctx context.Context, domain string, p Party, onDeck bool) (Grant, error) {
@@ -51,8 +79,15 @@ func (s *Store) Take(ctx context.Context, domain string, p Party, onDeck bool) (
 	var g Grant
 	err := s.change(ctx, domain, func(r Record, version int64) (Record, error) {
 		// Versions are never given twice, so a token is new even if the last record was lost.
+		was := r
 		r, g.Place = take(r, u, p, onDeck, max(r.Token, version)+1)
-		g.Token, g.Wait = r.Token, r.wait(u)
+		g.Token, g.Wait, g.Crashed, g.Overdue = r.Token, r.Wait(u), 0, 0
+		if g.Place == Current && r.Token != was.Token && !was.Over && was.Current.ID != "" {
+			g.Crashed = was.Token
+		}
+		if g.Place == OnDeck && r.Alive(u) {
+			g.Overdue = max(0, -r.NotBefore)
+		}
 		switch g.Place {
 		case Current:
 			g.Wait = 0
@@ -81,11 +116,11 @@ func (s *Store) Check(ctx context.Context, domain string, token int64) error {
 	return err
 }
 
-// End says that the run of a token's holder has ended, and how. The next may begin no sooner for it. It is an
-// [ErrStale] if somebody else has taken over, or if it has ended before.
-func (s *Store) End(ctx context.Context, domain string, token int64, outcome string) error {
+// End says that the run of a token's holder has ended, how, and how long it took. The next may begin no sooner for it. It is an
+// [ErrStale] if somebody else has taken over, or if it has ended before; then the history alone learns how long it took.
+func (s *Store) End(ctx context.Context, domain string, token int64, outcome string, took time.Duration) error {
 	outcome = strings.ToValidUTF8(outcome[:min(len(outcome), maxParty)], "")
-	return s.change(ctx, domain, func(r Record, _ int64) (Record, error) { return end(r, token, outcome) })
+	return s.change(ctx, domain, func(r Record, _ int64) (Record, error) { return end(r, token, outcome, took) })
 }
 
 // Leave gives up the place on deck, if the party has it.
@@ -96,7 +131,7 @@ func (s *Store) Leave(ctx context.Context, domain string, p Party) error {
 // Reset makes both places free at once, whoever has them. A holder that lives is fenced.
 func (s *Store) Reset(ctx context.Context, domain string) error {
 	return s.change(ctx, domain, func(r Record, version int64) (Record, error) {
-		return Record{Token: max(r.Token, version) + 1}, nil
+		return reset(r, max(r.Token, version)+1), nil
 	})
 }
 
@@ -110,19 +145,23 @@ func (s *Store) change(ctx context.Context, domain string, f func(r Record, vers
 			return wrong
 		}
 		is, refused := f(was, v.Version)
-		if !garbled && (refused != nil || is == was) {
+		if !garbled && reflect.DeepEqual(is, was) {
 			return refused
 		}
-		if refused != nil {
-			is = was // what was mended is kept
+		if v.Version == 0 {
+			// What was there before is forgotten. A version is new nevertheless, and so will be the token above it.
+			if v, _, err = s.Control.SetValue(ctx, jobqueue.Value{Key: v.Key, Data: fresh, TTL: lifetime}); err == nil {
+				continue
+			}
+			break
 		}
 		// What passed here is taken off, so that what is left of a wait only grows, by the way to the store.
-		data, jsonErr := json.Marshal(shift(was, is, time.Since(read)))
+		data, jsonErr := encode(shift(was, is, time.Since(read)))
 		if jsonErr != nil {
 			return jsonErr
 		}
 		var ok bool
-		v, ok, err = s.Control.SetValue(ctx, jobqueue.Value{Key: v.Key, Data: data, Version: v.Version})
+		v, ok, err = s.Control.SetValue(ctx, jobqueue.Value{Key: v.Key, Data: data, Version: v.Version, TTL: lifetime})
 		if ok || err == nil && bytes.Equal(v.Data, data) {
 			return refused
 		}
@@ -149,7 +188,7 @@ func (s *Store) value(ctx context.Context, domain string) (jobqueue.Value, error
 	if err := (jobqueue.Name{Domain: domain, Type: "lease"}).Check(); err != nil {
 		return jobqueue.Value{}, err
 	}
-	key := prefix + strconv.Itoa(len(domain)) + "/" + domain
+	key := key(domain)
 	values, err := s.Control.Values(ctx, key)
 	if err != nil {
 		return jobqueue.Value{}, fmt.Errorf("lease of %q: %w", domain, err)

@@ -76,7 +76,8 @@ type Backend struct {
 	pushLog   []pushTime // oldest first
 	waiters   map[*waiter]struct{}
 	values    map[string]value
-	versions  int64 // the last one given to a value
+	keys      []string // of values, sorted
+	versions  int64    // the last one given to a value
 	booked    map[string]time.Time
 	holds     map[uuid.UUID]*hold
 }

@@ -41,14 +41,15 @@ func (b *Backend) Values(ctx context.Context, prefix string) ([]jobqueue.Value, 
 	}
 	defer b.mu.Unlock()
 	var found []jobqueue.Value
-	for key := range b.values {
-		if strings.HasPrefix(key, prefix) {
-			if v := b.value(key, now); v.Version != 0 {
-				found = append(found, v)
-			}
+	at, _ := slices.BinarySearch(b.keys, prefix)
+	for _, key := range b.keys[at:] {
+		if !strings.HasPrefix(key, prefix) {
+			break
+		}
+		if v := b.value(key, now); v.Version != 0 {
+			found = append(found, v)
 		}
 	}
-	slices.SortFunc(found, func(x, y jobqueue.Value) int { return strings.Compare(x.Key, y.Key) })
 	return found, nil
 }
 
@@ -75,9 +76,16 @@ func (b *Backend) SetValue(ctx context.Context, v jobqueue.Value) (jobqueue.Valu
 	if old := b.value(v.Key, now); v.Version != jobqueue.AnyVersion && v.Version != old.Version {
 		return old, false, nil
 	}
+	at, known := slices.BinarySearch(b.keys, v.Key)
 	if v.Data == nil {
-		delete(b.values, v.Key)
+		if known {
+			b.keys = slices.Delete(b.keys, at, at+1)
+			delete(b.values, v.Key)
+		}
 		return jobqueue.Value{Key: v.Key}, true, nil
+	}
+	if !known {
+		b.keys = slices.Insert(b.keys, at, v.Key)
 	}
 	b.versions++
 	// A TTL of less than an instant would be for ever.
@@ -119,6 +127,9 @@ func (b *Backend) forgetValues(now instant) int {
 		_, lives := v.left(now)
 		return !lives
 	})
+	if len(b.values) < before {
+		b.keys = slices.Sorted(maps.Keys(b.values))
+	}
 	maps.DeleteFunc(b.booked, func(_ string, t time.Time) bool { return !t.After(now.time()) })
 	return before - len(b.values)
 }
