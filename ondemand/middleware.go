@@ -3,8 +3,11 @@ package ondemand
 import (
 	"bufio"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
+	"slices"
 )
 
 // Successful is true for the statuses after which there may be work: 2xx, and 303 after a form.
@@ -16,26 +19,63 @@ func Successful(status int) bool {
 func FossilTrigger(status int) bool { return status == http.StatusOK }
 
 // Middleware serves with next and then pokes the domain that domainOf returns for the request, if that is not "" and
-// trigger is true for the status; nil is [Successful]. HEAD requests, handlers that panic and
-// connections that were taken over poke nothing. A reply is not held up: there is no call of a store.
+// trigger is true for the status; nil is [Successful]. HEAD requests, Options.Probes, handlers that panic and
+// connections that were taken over poke nothing. A reply is not held up: there is no call of a store. Panics of domainOf and
+// trigger are logged, and poke nothing.
 //
-// The store keeps a lease of each domain for good, so domainOf returns "" for a host that is none of the farm's.
+// The store keeps the lease of each domain for a while, so domainOf returns "" for a host that is none of the farm's.
 func (r *Runner) Middleware(next http.Handler, domainOf func(*http.Request) string, trigger func(status int) bool) http.Handler {
+	return after(next, r.o.Logger, r.visited(domainOf), trigger, func(_ http.ResponseWriter, domain string) { r.Poke(domain) })
+}
+
+// visited returns what domainOf does, but "" for probes.
+func (r *Runner) visited(domainOf func(*http.Request) string) func(*http.Request) string {
+	probes := r.o.Probes
+	if probes == nil {
+		probes = []string{"/health", "/healthz", "/livez", "/metrics", "/ping", "/readyz"}
+	}
+	return func(req *http.Request) string {
+		if slices.Contains(probes, req.URL.Path) {
+			return ""
+		}
+		return domainOf(req)
+	}
+}
+
+// after serves with next, and calls then for a request with a domain whose reply went well.
+func after(next http.Handler, log *slog.Logger, domainOf func(*http.Request) string, trigger func(status int) bool, then func(w http.ResponseWriter, domain string)) http.Handler {
 	if trigger == nil {
 		trigger = Successful
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if req.Method == http.MethodHead {
+		domain := ""
+		if req.Method != http.MethodHead {
+			guard(log, func() { domain = domainOf(req) }) // next may change the request
+		}
+		if domain == "" {
 			next.ServeHTTP(w, req)
 			return
 		}
-		domain := domainOf(req) // next may change the request
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(rec.as(w), req)
-		if domain != "" && !rec.hijacked && trigger(rec.status) {
-			r.Poke(domain)
+		if !rec.hijacked {
+			guard(log, func() {
+				if trigger(rec.status) {
+					then(w, domain)
+				}
+			})
 		}
 	})
+}
+
+// guard calls f, whose panics are nobody's but the log's.
+func guard(log *slog.Logger, f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			log.Error("panic on demand", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	f()
 }
 
 // A recorder remembers the status of a reply.

@@ -109,16 +109,3 @@ func count(m map[string]bool) (n int) {
 	}
 	return n
 }
-
-// BenchmarkMiddleware serves a domain that waits for its turn: nothing is asked of the store.
-func BenchmarkMiddleware(b *testing.B) {
-	r := ondemand.New(ondemand.Options{Leases: &lease.Store{Control: queuememory.New()}})
-	defer r.Close(context.Background())
-	h := r.Middleware(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }),
-		func(*http.Request) string { return "wiki" }, nil)
-	req := httptest.NewRequest(http.MethodGet, "/", nil)
-	w := httptest.NewRecorder()
-	for b.Loop() {
-		h.ServeHTTP(w, req)
-	}
-}

@@ -32,7 +32,8 @@ type Work struct {
 }
 
 // Jobs returns the Work that runs the jobs of a domain as [runner.Run] does with o, which serves the domain alone
-// and does not wait. Without a MaxTime, for 30 s at most; what is left waits for the next run.
+// and does not wait. Without a MaxTime, for 30 s at most; what is left waits for the next run. When a deadline of the context
+// has passed, jobs that still run are interrupted at once and given back; so are they when the lease is lost.
 func Jobs(g *jobqueue.Group, reg *jobqueue.Registry, o runner.Options) Work {
 	o.Wait = false
 	if o.MaxTime <= 0 {
@@ -41,6 +42,12 @@ func Jobs(g *jobqueue.Group, reg *jobqueue.Registry, o runner.Options) Work {
 	return Work{Name: "jobs", Do: func(ctx context.Context, domain string) (int, error) {
 		o := o
 		o.Domains = func() []string { return []string{domain} }
+		if _, bounded := ctx.Deadline(); bounded {
+			o.Grace = -1
+		}
+		var stop func()
+		o.Abort, stop = abortWithout(ctx, o.Abort)
+		defer stop()
 		result, err := runner.Run(ctx, g, reg, &o)
 		if err != nil {
 			return 0, err
@@ -49,9 +56,37 @@ func Jobs(g *jobqueue.Group, reg *jobqueue.Registry, o runner.Options) Work {
 		case runner.TimeLimit, runner.JobLimit, runner.MemoryLimit, runner.LowMemory:
 			return n, ErrMore
 		default:
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return n, ErrMore
+			}
 			return n, result.Err
 		}
 	}}
+}
+
+// abortWithout returns what is closed with abort, or when ctx ends because the lease is lost: who has it now must not find jobs at work.
+func abortWithout(ctx context.Context, abort <-chan struct{}) (either <-chan struct{}, stop func()) {
+	lost, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		select {
+		case <-abort:
+			close(lost)
+			return
+		case <-ctx.Done():
+		case <-done:
+			return
+		}
+		if cause := context.Cause(ctx); !unfinished(cause) && !errors.Is(cause, ErrClosed) {
+			close(lost)
+			return
+		}
+		select {
+		case <-abort:
+			close(lost)
+		case <-done:
+		}
+	}()
+	return lost, func() { close(done) }
 }
 
 // A Run is what was done for a domain under a lease.
@@ -60,15 +95,21 @@ type Run struct {
 	Token  int64
 	Began  time.Time
 	Took   time.Duration
-	Counts []int // what each Work of the Options has done
-	Err    error // joined of all of them; without ErrMore
+	Names  []string // of each Work of the Options
+	Counts []int    // what each of them has done
+	Err    error    // joined of all of them; without ErrMore
+
+	Outcome string // "3 jobs 1 mails failed", or "no-op"
+	Crashed int64  // the token of the run before it, if that was taken over without an end; else 0
 }
 
 // look asks for the lease of a domain, and runs it or waits.
 func (r *Runner) look(w *want) {
+	r.looks.Add(1)
 	s := r.o.Switch(w.domain)
 	ctx, cancel := context.WithTimeout(r.ctx, callTime)
 	defer cancel()
+	here := false // because no process could be started
 	switch {
 	case s.Disabled:
 		r.forget(w)
@@ -87,24 +128,73 @@ func (r *Runner) look(w *want) {
 			return
 		}
 	}
-	g, err := r.o.Leases.Take(ctx, w.domain, w.party, !s.NoDelay)
+	if r.o.Exec != nil {
+		if r.launch(ctx, w) {
+			return
+		}
+		here = true
+	}
+	place := r.reserve()
+	if !place {
+		now, err := r.o.Leases.Read(ctx, w.domain)
+		if err != nil {
+			r.rest(w, err)
+			return
+		}
+		if now.Wait(r.o.Leases.Rules.WithDefaults()) == 0 {
+			r.line(w) // another process may have a place before
+			return
+		}
+	}
+	w.party.Waited = time.Since(w.asked)
+	g, err := r.o.Leases.Take(ctx, w.domain, w.party, !s.NoDelay && !here)
+	if place && (err != nil || g.Place != lease.Current) {
+		r.release()
+	}
 	if err != nil {
 		r.rest(w, err)
 		return
 	}
+	r.note(w, nil)
 	w.rest, w.behind, w.onDeck = 0, 0, g.Place == lease.OnDeck
 	switch {
 	case g.Place == lease.Current:
 		r.forget(w) // what is asked for from now on needs another run
-		r.run(w.domain, g.Token)
+		r.done.Go(func() {
+			if place {
+				defer r.release()
+			}
+			r.run(w.domain, g)
+		})
 	case w.onDeck:
+		r.overdue(w, g)
 		r.later(w, g.Wait)
 	case s.NoDelay:
+		r.refused.Add(1)
 		r.forget(w)
+	case here:
+		r.later(w, g.Wait)
 	default:
+		r.refused.Add(1)
 		w.behind = g.Token
 		r.later(w, g.Wait)
 	}
+}
+
+// overdue warns while the run that a domain on deck waits for goes on for longer than it should, after as long as hold does.
+func (r *Runner) overdue(w *want, g lease.Grant) {
+	if w.warnAt == 0 {
+		w.warnAt = firstWarn
+	}
+	if g.Overdue < w.warnAt {
+		return
+	}
+	w.warnAt = 2*w.warnAt + firstWarn
+	if r.isRunning(w.domain) {
+		return // hold does
+	}
+	r.overruns.Add(1)
+	r.o.Logger.Warn("a run on demand of another process goes on for longer than it should", "domain", w.domain, "token", g.Token, "overdue", g.Overdue)
 }
 
 // rest tries again after a while, which grows.
@@ -114,6 +204,7 @@ func (r *Runner) rest(w *want, err error) {
 		r.forget(w)
 		return
 	}
+	r.note(w, err)
 	if w.rest == 0 {
 		r.o.Logger.Warn("a domain cannot be run now", "domain", w.domain, "error", err)
 	}
@@ -122,57 +213,90 @@ func (r *Runner) rest(w *want, err error) {
 }
 
 // run does the work of a domain while the lease is held.
-func (r *Runner) run(domain string, token int64) {
-	ctx, lost := context.WithCancelCause(lease.WithToken(r.ctx, token))
+func (r *Runner) run(domain string, g lease.Grant) {
+	if _, more := r.runFor(r.ctx, domain, g, callTime); more {
+		r.Poke(domain)
+	}
+}
+
+// runFor does the work of a domain while the lease is held, until parent ends. It returns whether there is more to do. To end the
+// lease it takes no longer than toEnd.
+func (r *Runner) runFor(parent context.Context, domain string, g lease.Grant, toEnd time.Duration) (run Run, more bool) {
+	token := g.Token
+	defer r.running(domain)()
+	ctx, lost := context.WithCancelCause(lease.WithToken(parent, token))
+	// It is held for as long as the work takes, also to end after parent has.
+	holding, worked := context.WithCancel(context.WithoutCancel(parent))
 	held := make(chan struct{})
 	go func() {
 		defer close(held)
-		r.hold(ctx, domain, token, lost)
+		r.hold(holding, domain, token, lost)
 	}()
-	run := Run{Domain: domain, Token: token, Began: time.Now(), Counts: make([]int, len(r.o.Work))}
-	more := false
+	run, more = r.workAll(ctx, domain, token)
+	run.Crashed = g.Crashed
+	lost(nil)
+	worked()
+	<-held
+
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), toEnd)
+	defer cancel()
+	if err := r.o.Leases.End(end, domain, token, run.Outcome, run.Took); err != nil && !errors.Is(run.Err, lease.ErrStale) {
+		run.Err = errors.Join(run.Err, err)
+	}
+	r.tell(&run)
+	return run, more
+}
+
+// tell notes how a run went.
+func (r *Runner) tell(run *Run) {
+	run.Outcome = r.outcome(*run)
+	if run.Err != nil {
+		r.o.Logger.Warn("run on demand", "domain", run.Domain, "token", run.Token, "done", run.Outcome, "took", run.Took, "error", run.Err)
+	} else {
+		r.o.Logger.Debug("run on demand", "domain", run.Domain, "token", run.Token, "done", run.Outcome, "took", run.Took)
+	}
+	r.count(run.Err)
+	r.o.OnRun(*run)
+}
+
+// workAll does the work of a domain until ctx ends. It returns whether there is more to do.
+func (r *Runner) workAll(ctx context.Context, domain string, token int64) (run Run, more bool) {
+	run = Run{Domain: domain, Token: token, Began: time.Now(), Counts: make([]int, len(r.o.Work))}
+	for _, work := range r.o.Work {
+		run.Names = append(run.Names, work.Name)
+	}
 	for i, work := range r.o.Work {
 		if ctx.Err() != nil {
 			break
 		}
 		n, err := do(ctx, work, domain)
 		run.Counts[i] = n
-		if errors.Is(err, ErrMore) {
+		if errors.Is(err, ErrMore) || err != nil && unfinished(context.Cause(ctx)) {
 			more = true
 		} else if err != nil {
 			run.Err = errors.Join(run.Err, fmt.Errorf("%s: %w", work.Name, err))
 		}
 	}
 	run.Took = time.Since(run.Began)
-	if cause := context.Cause(ctx); cause != nil {
+	if cause := context.Cause(ctx); unfinished(cause) {
+		more = true
+	} else if cause != nil {
 		run.Err = errors.Join(run.Err, cause)
 	}
-	lost(nil)
-	<-held
-
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
-	defer cancel()
-	if err := r.o.Leases.End(end, domain, token, r.outcome(run)); err != nil && !errors.Is(run.Err, lease.ErrStale) {
-		run.Err = errors.Join(run.Err, err)
-	}
-	if run.Err != nil {
-		r.o.Logger.Warn("run on demand", "domain", domain, "token", token, "done", r.outcome(run), "took", run.Took, "error", run.Err)
-	} else {
-		r.o.Logger.Debug("run on demand", "domain", domain, "token", token, "done", r.outcome(run), "took", run.Took)
-	}
-	if r.o.OnRun != nil {
-		r.o.OnRun(run)
-	}
-	if more {
-		r.Poke(domain)
-	}
+	run.Outcome = r.outcome(run)
+	return run, more
 }
+
+// unfinished reports whether a run was ended for a reason that is no failure.
+func unfinished(cause error) bool { return errors.Is(cause, errBudget) || errors.Is(cause, errAsked) }
+
+var errPanic = errors.New("panic")
 
 // do calls a Work and turns its panic into an error.
 func do(ctx context.Context, w Work, domain string) (n int, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			err = fmt.Errorf("%w: %v", errPanic, p)
 		}
 	}()
 	return w.Do(ctx, domain)
@@ -209,6 +333,7 @@ func (r *Runner) hold(ctx context.Context, domain string, token int64, lost cont
 		case <-ctx.Done():
 			return
 		case <-warn.C:
+			r.overruns.Add(1)
 			r.o.Logger.Warn("a run on demand goes on for longer than it should", "domain", domain, "token", token, "running", time.Since(began))
 			gap *= 2
 			warn.Reset(gap)

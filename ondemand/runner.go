@@ -36,6 +36,13 @@ type Options struct {
 	Concurrent int       // how many domains are run at once. Default 4
 	OnRun      func(Run) // is called after each run, if it is not nil; it must return soon
 
+	// Exec, if it is not nil, does the work of a domain in a process of its own. A run that cannot be started so is done here.
+	Exec *Exec
+
+	// Probes are the paths of requests that poke nothing, as load balancers and monitors send them. Nil are
+	// /health, /healthz, /livez, /metrics, /ping and /readyz.
+	Probes []string
+
 	Owner  string       // names this process to people. Default host name and process id
 	Logger *slog.Logger // Default [slog.Default]
 }
@@ -51,10 +58,19 @@ type Runner struct {
 	deck    deck
 	timer   *time.Timer // for the first of deck; nil: there was none yet
 	queue   []*want     // to be looked at now
-	working int         // goroutines that look and run
+	looking int         // goroutines that look
+	places  int         // free ones for runs
+	due     []*want     // that wait for one of them
+	runs    map[string]int
 	closed  bool
 	done    sync.WaitGroup
+
+	launches launcher
+	counters
 }
+
+// lookers is how many leases are looked at once.
+const lookers = 4
 
 // A want is a domain that has to be run after a poke.
 type want struct {
@@ -63,14 +79,28 @@ type want struct {
 	onDeck bool
 	behind int64         // the token when somebody else was on deck; with a newer one the run has begun
 	rest   time.Duration // after which it was tried last, in vain
+	asked  time.Time     // when it was poked
+	warnAt time.Duration // beyond the interval, of a run of another process
+	lost   bool          // it is not wanted, but was by a process that may have died
+	why    error         // nothing can be done for it now
 
 	at time.Time // when it is looked at, in deck
 }
 
 // New returns a Runner. The caller closes it.
 func New(o Options) *Runner {
-	if o.Switch == nil {
-		o.Switch = func(string) Switch { return Switch{} }
+	given, onRun := o.Switch, o.OnRun
+	o.Switch = func(domain string) (s Switch) {
+		if given != nil {
+			s.ReadOnly = "what switches it has panicked" // unless it returns
+			guard(o.Logger, func() { s = given(domain) })
+		}
+		return s
+	}
+	o.OnRun = func(run Run) {
+		if onRun != nil {
+			guard(o.Logger, func() { onRun(run) })
+		}
 	}
 	if o.Concurrent <= 0 {
 		o.Concurrent = 4
@@ -82,7 +112,7 @@ func New(o Options) *Runner {
 		host, _ := os.Hostname()
 		o.Owner = fmt.Sprintf("%s:%d", host, os.Getpid())
 	}
-	r := &Runner{o: o, wanted: map[string]*want{}}
+	r := &Runner{o: o, wanted: map[string]*want{}, places: o.Concurrent, runs: map[string]int{}, counters: counters{ends: map[string]int64{}}}
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
 	return r
 }
@@ -94,7 +124,8 @@ func (r *Runner) Poke(domain string) {
 	if r.closed || r.wanted[domain] != nil {
 		return
 	}
-	w := &want{domain: domain, party: lease.Party{ID: uuid.NewString(), Owner: r.o.Owner}}
+	r.pokes.Add(1)
+	w := &want{domain: domain, asked: time.Now(), party: lease.Party{ID: uuid.NewString(), Owner: r.o.Owner}}
 	r.wanted[domain] = w
 	r.enqueue(w)
 }
@@ -115,7 +146,7 @@ func (r *Runner) Close(ctx context.Context) error {
 		r.timer.Stop()
 	}
 	wanted := r.wanted
-	r.wanted, r.deck, r.queue = map[string]*want{}, nil, nil
+	r.wanted, r.deck, r.queue, r.due = map[string]*want{}, nil, nil, nil
 	r.mu.Unlock()
 
 	end := context.AfterFunc(ctx, func() { r.stop(ErrClosed) })
@@ -137,8 +168,8 @@ func (r *Runner) Close(ctx context.Context) error {
 // enqueue has w looked at as soon as there is a place. The caller has the lock.
 func (r *Runner) enqueue(w *want) {
 	r.queue = append(r.queue, w)
-	if r.working < r.o.Concurrent {
-		r.working++
+	if r.looking < lookers {
+		r.looking++
 		r.done.Go(r.work)
 	}
 }
@@ -148,7 +179,7 @@ func (r *Runner) work() {
 	for {
 		r.mu.Lock()
 		if len(r.queue) == 0 {
-			r.working--
+			r.looking--
 			r.queue = nil
 			r.mu.Unlock()
 			return
@@ -156,8 +187,74 @@ func (r *Runner) work() {
 		w := r.queue[0]
 		r.queue = r.queue[1:]
 		r.mu.Unlock()
-		r.look(w)
+		if w.lost {
+			r.find(w)
+		} else {
+			r.look(w)
+		}
 	}
+}
+
+// reserve takes a place for a run, if one is free.
+func (r *Runner) reserve() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.places == 0 {
+		return false
+	}
+	r.places--
+	return true
+}
+
+// release gives a place back. Who has waited for one for longest looks again.
+func (r *Runner) release() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.places++
+	if len(r.due) > 0 {
+		w := r.due[0]
+		r.due = r.due[1:]
+		r.enqueue(w)
+	}
+}
+
+// line has w looked at when there is a place for a run.
+func (r *Runner) line(w *want) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.closed:
+	case r.places > 0:
+		r.enqueue(w)
+	default:
+		r.due = append(r.due, w)
+	}
+}
+
+// running notes that a domain runs, until what it returns is called.
+func (r *Runner) running(domain string) (ended func()) {
+	add := func(n int) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.runs[domain] += n; r.runs[domain] == 0 {
+			delete(r.runs, domain)
+		}
+	}
+	add(1)
+	return func() { add(-1) }
+}
+
+func (r *Runner) isRunning(domain string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.runs[domain] > 0
+}
+
+// note notes why nothing can be done for w; nil if that is over.
+func (r *Runner) note(w *want, why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w.why = why
 }
 
 // later has w looked at when d is over.
@@ -200,6 +297,17 @@ func (r *Runner) forget(w *want) {
 	if r.wanted[w.domain] == w {
 		delete(r.wanted, w.domain)
 	}
+}
+
+// remember undoes forget. It returns false if the domain was poked meanwhile, which is as good.
+func (r *Runner) remember(w *want) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || r.wanted[w.domain] != nil {
+		return false
+	}
+	r.wanted[w.domain] = w
+	return true
 }
 
 // A deck has the want first that is to be looked at first.
