@@ -67,7 +67,7 @@ func JobCtl(app App) *cobra.Command {
 func (e *env) jobctl() []*cobra.Command {
 	return []*cobra.Command{
 		e.push(), e.show(), e.list(), e.delete(), e.requeue(), e.runOne(), e.pause(nil), e.resume(nil), e.ctl(), e.runners(), e.why(),
-		e.check(), e.snmpPass(), e.top(), e.copy(), e.configure(), e.migrate(), e.simulate(),
+		e.check(), e.onDemand(), e.lease(), e.snmpPass(), e.top(), e.copy(), e.configure(), e.migrate(), e.simulate(),
 	}
 }
 

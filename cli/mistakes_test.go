@@ -53,7 +53,7 @@ func TestBadFlags(t *testing.T) {
 		{"jobctl push --type null --params {} --params {}", "--params is given twice, it may be given once"},
 		{"jobctl --config farm.yaml show --config wikis.yaml", "--config is given twice, it may be given once"},
 		{"runjobs --procs 1 --procs 2", "--procs is given twice, it may be given once"},
-		{"jobctl nonsense", "unknown command \"nonsense\", the commands are check, completion, config, copy, ctl, delete, list, migrate, pause, push, requeue, resume, run-one, runners, show, simulate, snmp-pass, top, why"},
+		{"jobctl nonsense", "unknown command \"nonsense\", the commands are check, completion, config, copy, ctl, delete, lease, list, migrate, ondemand, pause, push, requeue, resume, run-one, runners, show, simulate, snmp-pass, top, why"},
 	} {
 		s.refuses(test.command, 2, test.want)
 	}

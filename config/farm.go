@@ -47,6 +47,7 @@ type Farm struct {
 	events    map[string][]string
 	emitted   []emitted
 	mentioned []namedDomain
+	onDemand  onDemand
 
 	aggregator []backend // servers, in the order in which they are tried
 }
@@ -130,6 +131,7 @@ func (f *Farm) read(r *reader, top ast.Node) {
 		"weights":    func(n ast.Node) { f.sharing.readWeights(r, n) },
 		"groups":     func(n ast.Node) { f.sharing.readGroups(r, n) },
 		"events":     func(n ast.Node) { f.readEvents(r, n) },
+		"ondemand":   func(n ast.Node) { f.readOnDemand(r, n) },
 		"default":    func(n ast.Node) { f.def = r.settings(n, "default") },
 		"types": func(n ast.Node) {
 			r.pairs(n, "types", func(typ string, at, n ast.Node) {
@@ -154,6 +156,7 @@ func (f *Farm) read(r *reader, top ast.Node) {
 	f.checkSharing(r)
 	f.checkAsync(r)
 	f.checkAggregator(r)
+	f.checkOnDemand(r)
 	if f.domains.file.text == "" {
 		r.errs = append(r.errs, f.strangers()...)
 	}

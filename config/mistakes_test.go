@@ -24,7 +24,7 @@ func TestMistakes(t *testing.T) {
 		{"a\n", "farm.yaml:1: the farm file must be a mapping, key: value"},
 		{"[a]", "farm.yaml:1: the farm file must be a mapping, key: value"},
 		{"domains: [a]", "farm.yaml:1: backends is missing; for one SQLite file write backends: {main: {kind: sqlite, path: jobs.db}}"},
-		{memory + "domain: [a]", `farm.yaml:2: unknown key "domain" of the farm file, the keys are aggregator, backends, caps, classes, default, domains, domainsFile, events, groups, readOnly, reserved, types, weights`},
+		{memory + "domain: [a]", `farm.yaml:2: unknown key "domain" of the farm file, the keys are aggregator, backends, caps, classes, default, domains, domainsFile, events, groups, ondemand, readOnly, reserved, types, weights`},
 		{memory + "Domains: [a]", `farm.yaml:2: unknown key "Domains" of the farm file, write domains`},
 		{memory + "types:\n  mail:\n    maxtries: 3", `farm.yaml:4: unknown key "maxtries" of types.mail, write maxTries`},
 		{memory + "types: {a: {b: 1}}", `farm.yaml:2: unknown key "b" of types.a, the keys are async, atMostOnce, backend, backoff, claimTTL, class, dedupe, domains, exclude, fallback, handler, keep, lease, maxTries, throttle, timeout`},

@@ -41,6 +41,7 @@ var (
 )
 
 var descs = []*prometheus.Desc{
+	onDemandDomains, onDemandPokes, onDemandRuns, onDemandRefused, onDemandLaunches, onDemandOverruns, onDemandLast,
 	services, serviceFailures, waitSeconds, runSeconds, runs, storeUp, storePartial, storeSeen, oldestReady, readyQueues, uncovered, pausedQueues, domainOldest, domainReady, storedJobs, domainJobs,
 	controlUp, liveRunners, workers, workersBusy, restingTypes, pauses, sinceProgress,
 	reloadGood, reloadTime,
@@ -68,6 +69,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	m.reloads.collect(ch)
 	m.collectServices(ch)
+	m.collectOnDemand(ch)
 	for _, c := range m.vecs.all {
 		c.Collect(ch)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/wikifarm/jobqueue/ondemand"
 	"github.com/wikifarm/jobqueue/service"
 )
 
@@ -60,6 +61,7 @@ type Metrics struct {
 	near     sync.Pool // of *hand: it keeps for each processor the one that it had last
 	given    atomic.Uint64
 	services atomic.Pointer[service.Set]
+	onDemand atomic.Pointer[ondemand.Runner]
 
 	handler sync.Once
 	gather  prometheus.Gatherer
