@@ -10,13 +10,13 @@ import (
 
 // A Report is what the histories of leases say of the runs of domains.
 type Report struct {
-	Domains  int           `json:"domains"`
-	Runs     int           `json:"runs"`
-	Crashed  int           `json:"crashed"`  // runs that were taken over without an end
-	Overlaps int           `json:"overlaps"` // runs that went on when the next had begun
-	Lost     int           `json:"lost"`     // domains that somebody was on deck for, or at work, that died, without a run since
-	MinGap   time.Duration `json:"min_gap"`  // between two beginnings in a domain, at least; 0 if none had two. Resets do not count
-	MaxWait  time.Duration `json:"max_wait"` // from when a run was wanted to when it began, by the clock of who waited
+	Domains  int
+	Runs     int
+	Crashed  int           // runs that were taken over without an end
+	Overlaps int           // runs that went on when the next had begun
+	Lost     int           // domains that somebody was on deck for, or at work, that died, without a run since
+	MinGap   time.Duration // between two beginnings in a domain, at least; 0 if none had two. Resets do not count
+	MaxWait  time.Duration // from when a run was wanted to when it began, by the clock of who waited
 }
 
 // Audit reads the histories of domains. It knows the last Rules.Keep runs of each, and nothing of

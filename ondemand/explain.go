@@ -15,8 +15,10 @@ type State struct {
 	Domain  string `json:"domain"`
 	Status  string `json:"status"` // one of the constants
 	Why     string `json:"why"`    // for people
-	LastRun string `json:"last_run"`
+	LastRun string `json:"lastRun"`
 	Outcome string `json:"outcome,omitempty"` // of the last run that has ended
+
+	Overdue time.Duration `json:"-"` // how long beyond the interval the run at work has gone on
 }
 
 // What State.Status may be.
@@ -45,6 +47,9 @@ func Explain(domain string, now lease.Record, s Switch, u lease.Rules, at time.T
 	}
 	clock := func(d time.Duration) string { return at.Add(max(d, 0)).Format(time.TimeOnly) }
 	alive := now.Alive(u)
+	if alive {
+		st.Overdue = max(0, -now.NotBefore)
+	}
 	switch {
 	case s.Disabled:
 		st.Status, st.Why = StatusDisabled, "disabled: only who asks for a run by name gets one"

@@ -15,6 +15,9 @@ import (
 // errAsked is why the work of a Once ends when its context has ended.
 var errAsked = errors.New("the process was asked to end")
 
+// ErrNested says that a run was asked for from inside a run, for the end of which it might wait for ever.
+var ErrNested = errors.New("ondemand: a run inside a run")
+
 // Once says how [Runner.Once] is to run a domain. The zero Once is the usual way.
 type Once struct {
 	NoDelay bool // what is not due is not waited for
@@ -30,8 +33,12 @@ type Once struct {
 //
 // It returns whether there was a run, and an error if there was to be one and was not, such as a
 // [jobqueue.ErrReadOnly]; what went wrong in a run is its Err. When ctx ends it gives up the
-// place on deck, or ends the run soon as [Work] says, and returns the cause; after Close it returns [ErrClosed].
+// place on deck, or ends the run soon as [Work] says, and returns the cause; after Close it returns [ErrClosed]. Called by a
+// Work with its context it returns [ErrNested].
 func (r *Runner) Once(ctx context.Context, domain string, o Once) (run Run, ran bool, err error) {
+	if _, nested := lease.Token(ctx); nested {
+		return run, false, ErrNested
+	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	defer context.AfterFunc(r.ctx, func() { end(ErrClosed) })()

@@ -186,35 +186,47 @@ func (j *sleeper) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Jobs of a run whose lease was taken away are interrupted at once, however long others may take to finish.
+// Jobs of a run whose lease was taken away are interrupted at once, however long others may take to finish, also when
+// the process has been asked to end before.
 func TestFencedJobs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := queuememory.New()
-		g := jobqueue.NewGroup("wiki", jobqueue.Routes{Default: b})
-		begun := time.Now()
-		var ends []time.Duration
-		reg := &jobqueue.Registry{}
-		reg.Add(func() jobqueue.Job { return &sleeper{func() { ends = append(ends, time.Since(begun)) }} }, jobqueue.Policy{})
-		s := newSite(t, b, nothing, func(o *ondemand.Options) {
-			o.Work = []ondemand.Work{ondemand.Jobs(g, reg, runner.Options{Grace: 10 * time.Minute})}
+	for _, asked := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := queuememory.New()
+			g := jobqueue.NewGroup("wiki", jobqueue.Routes{Default: b})
+			begun := time.Now()
+			var ends []time.Duration
+			reg := &jobqueue.Registry{}
+			reg.Add(func() jobqueue.Job { return &sleeper{func() { ends = append(ends, time.Since(begun)) }} }, jobqueue.Policy{})
+			s := newSite(t, b, nothing, func(o *ondemand.Options) {
+				o.Work = []ondemand.Work{ondemand.Jobs(g, reg, runner.Options{Grace: 10 * time.Minute})}
+			})
+			if _, err := g.Push(t.Context(), jobqueue.Spec{Job: &sleeper{}}); err != nil {
+				t.Fatal(err)
+			}
+			ctx, end := context.WithCancel(t.Context())
+			defer end()
+			ended := make(chan ondemand.Run, 1)
+			go func() {
+				run, _, _ := s.Once(ctx, "wiki", ondemand.Once{})
+				ended <- run
+			}()
+			pause(time.Second)
+			if asked {
+				end()
+				pause(time.Second)
+			}
+			if len(ends) > 0 {
+				t.Errorf("asked to end: %v; the job ended after %v, without its grace", asked, ends)
+			}
+			if err := s.leases.Reset(t.Context(), "wiki"); err != nil {
+				t.Fatal(err)
+			}
+			if run := <-ended; !errors.Is(run.Err, lease.ErrStale) {
+				t.Errorf("the run ended with %v, want an ErrStale", run.Err)
+			}
+			if len(ends) != 1 || ends[0] > 10*time.Second {
+				t.Errorf("asked to end: %v; the job ended after %v, want within a part of the TTL, 30 s", asked, slices.Clone(ends))
+			}
 		})
-		if _, err := g.Push(t.Context(), jobqueue.Spec{Job: &sleeper{}}); err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan ondemand.Run, 1)
-		go func() {
-			run, _, _ := s.Once(t.Context(), "wiki", ondemand.Once{})
-			ended <- run
-		}()
-		pause(time.Second)
-		if err := s.leases.Reset(t.Context(), "wiki"); err != nil {
-			t.Fatal(err)
-		}
-		if run := <-ended; !errors.Is(run.Err, lease.ErrStale) {
-			t.Errorf("the run ended with %v, want an ErrStale", run.Err)
-		}
-		if len(ends) != 1 || ends[0] > 10*time.Second {
-			t.Errorf("the job ended after %v, want within a part of the TTL, 30 s", slices.Clone(ends))
-		}
-	})
+	}
 }

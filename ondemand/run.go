@@ -64,29 +64,23 @@ func Jobs(g *jobqueue.Group, reg *jobqueue.Registry, o runner.Options) Work {
 	}}
 }
 
-// abortWithout returns what is closed with abort, or when ctx ends because the lease is lost: who has it now must not find jobs at work.
+type fencedKey struct{}
+
+// abortWithout returns what is closed with abort, or when the lease is lost under which ctx's work runs: who has it now must
+// not find jobs at work, also if the work was about to end anyway.
 func abortWithout(ctx context.Context, abort <-chan struct{}) (either <-chan struct{}, stop func()) {
-	lost, done := make(chan struct{}), make(chan struct{})
+	fenced, _ := ctx.Value(fencedKey{}).(<-chan struct{})
+	both, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		select {
 		case <-abort:
-			close(lost)
-			return
-		case <-ctx.Done():
-		case <-done:
-			return
-		}
-		if cause := context.Cause(ctx); !unfinished(cause) && !errors.Is(cause, ErrClosed) {
-			close(lost)
-			return
-		}
-		select {
-		case <-abort:
-			close(lost)
+			close(both)
+		case <-fenced:
+			close(both)
 		case <-done:
 		}
 	}()
-	return lost, func() { close(done) }
+	return both, func() { close(done) }
 }
 
 // A Run is what was done for a domain under a lease.
@@ -224,17 +218,21 @@ func (r *Runner) run(domain string, g lease.Grant) {
 func (r *Runner) runFor(parent context.Context, domain string, g lease.Grant, toEnd time.Duration) (run Run, more bool) {
 	token := g.Token
 	defer r.running(domain)()
-	ctx, lost := context.WithCancelCause(lease.WithToken(parent, token))
+	fenced := make(chan struct{})
+	ctx, stop := context.WithCancelCause(context.WithValue(lease.WithToken(parent, token), fencedKey{}, (<-chan struct{})(fenced)))
 	// It is held for as long as the work takes, also to end after parent has.
 	holding, worked := context.WithCancel(context.WithoutCancel(parent))
 	held := make(chan struct{})
 	go func() {
 		defer close(held)
-		r.hold(holding, domain, token, lost)
+		r.hold(holding, domain, token, func(err error) {
+			stop(err)
+			close(fenced)
+		})
 	}()
 	run, more = r.workAll(ctx, domain, token)
 	run.Crashed = g.Crashed
-	lost(nil)
+	stop(nil)
 	worked()
 	<-held
 
@@ -321,7 +319,7 @@ func (r *Runner) outcome(run Run) string {
 
 // hold keeps the lease until ctx ends, and ends it when the lease is lost or was not confirmed for two thirds of
 // the TTL. It warns of a run that takes longer than it should.
-func (r *Runner) hold(ctx context.Context, domain string, token int64, lost context.CancelCauseFunc) {
+func (r *Runner) hold(ctx context.Context, domain string, token int64, lost func(error)) {
 	u := r.o.Leases.Rules.WithDefaults()
 	beat := time.NewTicker(u.TTL / 4)
 	defer beat.Stop()

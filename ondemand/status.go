@@ -18,14 +18,14 @@ type Stats struct {
 	Waiting int `json:"waiting"` // domains that wait for a run, now
 	Running int `json:"running"` // domains that run, now
 
-	Pokes          int64 `json:"pokes"`           // of domains that did not wait already
-	Looks          int64 `json:"looks"`           // at leases
-	Refused        int64 `json:"refused"`         // looks that found both places taken, or had no wish to wait
-	LaunchFailures int64 `json:"launch_failures"` // processes that could not be started
-	Overruns       int64 `json:"overruns"`        // warnings of runs that go on for longer than they should
+	Pokes          int64 `json:"pokes"`          // of domains that did not wait already
+	Looks          int64 `json:"looks"`          // at leases
+	Refused        int64 `json:"refused"`        // looks that found both places taken, or had no wish to wait
+	LaunchFailures int64 `json:"launchFailures"` // processes that could not be started
+	Overruns       int64 `json:"overruns"`       // warnings of runs that go on for longer than they should
 
-	Runs map[string]int64 `json:"runs"`     // how many ended ok, failed, or lost their lease
-	Last time.Time        `json:"last_run"` // when one ended last
+	Runs map[string]int64 `json:"runs"`    // how many ended ok, failed, or lost their lease
+	Last time.Time        `json:"lastRun"` // when one ended last
 }
 
 // counters are what Stats is made of.
