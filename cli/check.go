@@ -44,6 +44,7 @@ type check struct {
 	perf     []string
 	paused   int // queues that have work and are paused
 	closed   int // queues that have work and whose type is not enabled on their domain
+	overruns int // runs on demand that go on for longer than they should
 }
 
 // A problem is one thing that is not as it should be.
@@ -78,7 +79,8 @@ Critical: the oldest ready job is older than --max-age; jobs have been ready for
 and runners got nothing done; no live runner runs a type or domain that has ready jobs.
 Warning: a type that has ready jobs has no handler, here or in a live runner; ready jobs
 are in a backend their type is no longer routed to; within an hour there are --max-growth more
-abandoned jobs, or more than --max-abandoned in all; the disk of a store is nearly full.
+abandoned jobs, or more than --max-abandoned in all; the disk of a store is nearly full;
+a run on demand goes on for 30 s longer than the interval.
 What is paused, or not enabled on its domain, is left alone and counted.
 
 To see growth, it notes the number of abandoned jobs in the default backend.`,
@@ -191,7 +193,8 @@ func (k *check) print(c *cobra.Command) error {
 			Text     string    `json:"text"`
 			Problems []problem `json:"problems"`
 			Measured []string  `json:"measured"`
-		}{worst.String(), line, append([]problem{}, k.problems...), append([]string{}, k.perf...)}, "  ")
+			Overruns int       `json:"overruns"`
+		}{worst.String(), line, append([]problem{}, k.problems...), append([]string{}, k.perf...), k.overruns}, "  ")
 	} else {
 		// The bar ends the text.
 		text := fmt.Sprintf("JOBQUEUE %v: %s", worst, strings.ReplaceAll(line, "|", "/"))

@@ -34,7 +34,7 @@ func (e *env) ctl() *cobra.Command {
 They look for commands once a second, wherever they run.
 
 Exit status: 0 if all have obeyed, or for workers all that run the group, 1 if one refused or did
-not answer within --timeout or is gone, or there is none.`,
+not answer within --timeout or is gone, or there is none. Who was told to stop or restart, and has, is not gone.`,
 		Run: func(*cobra.Command, []string) {},
 	}
 	c.Args = func(_ *cobra.Command, args []string) error {
@@ -166,8 +166,13 @@ func (o *order) give(ctx context.Context, out io.Writer, s *session) error {
 	if gone {
 		why = "is gone"
 	}
+	if gone && (o.cmd.Verb == daemon.VerbStop || o.cmd.Verb == daemon.VerbRestart) {
+		// Under a supervisor all end with the first.
+		why, obeyed = "has ended", obeyed+len(processes)
+	} else {
+		failed += len(processes)
+	}
 	for _, owner := range processes {
-		failed++
 		if _, err := fmt.Fprintf(out, "%s %s\n", owner, why); err != nil {
 			return err
 		}

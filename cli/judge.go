@@ -20,7 +20,7 @@ const lag = 100 * time.Millisecond
 
 // judge judges a farm as far as its stores answer in the time they have.
 func (k *check) judge(ctx context.Context, w *watched) {
-	reads := []<-chan struct{}{w.crew.Look(ctx)}
+	reads := []<-chan struct{}{w.crew.Look(ctx), w.overruns.Look(ctx)}
 	for _, st := range w.stores {
 		reads = append(reads, st.ready.Look(ctx))
 		if !k.noCount {
@@ -36,6 +36,7 @@ func (k *check) judge(ctx context.Context, w *watched) {
 			k.abandoned(ctx, w)
 		}
 	}
+	k.overran(w)
 	k.unasked("", k.room(w.s))
 }
 

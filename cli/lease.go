@@ -133,7 +133,7 @@ type leaseNow struct {
 
 // alive says whether who holds the lease, and who is on deck, counts as there.
 func (l *leaseNow) alive() (current, next bool) {
-	return l.Current.ID != "" && !l.Over && l.Beat+l.rules.TTL >= 0, l.Next.ID != "" && l.NextExpires >= 0
+	return l.Alive(l.rules), l.Next.ID != "" && l.NextExpires >= 0
 }
 
 func (l *leaseNow) fossil() string {
@@ -214,12 +214,12 @@ func (l *leaseNow) document() any {
 		Token       int64       `json:"token"`
 		Current     *shownParty `json:"current"` // null: nobody
 		Started     *float64    `json:"started,omitempty"`
-		NotBefore   *float64    `json:"not_before,omitempty"`
+		NotBefore   *float64    `json:"notBefore,omitempty"`
 		Beat        *float64    `json:"beat,omitempty"`
 		Ended       *float64    `json:"ended,omitempty"` // not of a run at work
 		Outcome     string      `json:"outcome,omitempty"`
 		Next        *shownParty `json:"next"`
-		NextExpires *float64    `json:"next_expires,omitempty"`
+		NextExpires *float64    `json:"nextExpires,omitempty"`
 	}
 	d := shown{Domain: l.domain, Now: l.now.UTC(), Token: l.Token}
 	current, next := l.alive()

@@ -22,7 +22,7 @@ func (e *env) onDemand() *cobra.Command {
 		}
 		return usagef("ondemand what? It must be one of %s", commandNames(c))
 	}
-	c.AddCommand(e.onDemandRun())
+	c.AddCommand(e.onDemandRun(), e.onDemandStatus(), e.onDemandExplain(), e.onDemandAudit())
 	return c
 }
 

@@ -12,12 +12,13 @@ import (
 
 // A watched is an open farm, and what is known of it. No store holds up another one.
 type watched struct {
-	ctx    context.Context // of what is read for more than one request
-	s      *session
-	file   string // when it was read
-	crew   *latest.Value[crew]
-	check  *latest.Value[*check]
-	stores []*watchedStore
+	ctx      context.Context // of what is read for more than one request
+	s        *session
+	file     string // when it was read
+	crew     *latest.Value[crew]
+	check    *latest.Value[*check]
+	overruns *latest.Value[[]string]
+	stores   []*watchedStore
 }
 
 type watchedStore struct {
@@ -30,6 +31,7 @@ type watchedStore struct {
 func watch(ctx context.Context, s *session, file string, patience time.Duration) *watched {
 	w := &watched{ctx: ctx, s: s, file: file}
 	w.crew = &latest.Value[crew]{Read: s.crew, Every: agentEvery, Patience: patience}
+	w.overruns = &latest.Value[[]string]{Read: s.overruns, Every: agentEvery, Patience: patience}
 	// The check waits for the others.
 	w.check = &latest.Value[*check]{Read: w.judge, Every: agentEvery, Patience: 2 * patience}
 	for _, st := range s.Stores {
