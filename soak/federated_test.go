@@ -30,8 +30,12 @@ func TestPartitionDies(t *testing.T) {
 		total, batch = 100_000, 500
 	}
 	runners := []*runner{f.runner(0), f.runner(1)}
-	slowest := f.push(0, total/2, batch)
-	f.await(func(c jobqueue.Counts, _ error) bool { return c.Ready < total/4 })
+	slowest := f.push(0, total/2-batch, batch)
+	f.await(func(c jobqueue.Counts, _ error) bool { return c.Ready+c.Claimed < total/2-batch })
+	// Runners may be faster than pushes: these are there when q1 dies.
+	f.delay = 5 * time.Second
+	slowest = max(slowest, f.push(total/2-batch, total/2, batch))
+	f.delay = 0
 	killed := make(chan error)
 	go func() { killed <- f.dies.Kill() }() // while the next ones are pushed
 	atOnce := f.push(total/2, total*3/4, batch)
@@ -105,8 +109,9 @@ func TestPartitionDies(t *testing.T) {
 // A federationSite is a farm of three partitions: two Redis servers, of which q1 is to die, and a PostgreSQL one.
 type federationSite struct {
 	*site
-	dies *redistest.Server
-	ids  []string // of the jobs, in the order of the pushes
+	dies  *redistest.Server
+	ids   []string      // of the jobs, in the order of the pushes
+	delay time.Duration // of what is pushed
 }
 
 func newFederation(t *testing.T) *federationSite {
@@ -177,6 +182,7 @@ func (f *federationSite) push(first, last, batch int) (slowest time.Duration) {
 	for n := first; n < last; n += batch {
 		specs := make([]jobqueue.Spec, batch)
 		for i := range specs {
+			specs[i].Delay = f.delay
 			specs[i].Job = &note{Pushed: time.Now(), Text: fmt.Sprint(n + i), Takes: time.Millisecond}
 			if i%2 == 0 {
 				specs[i].DedupeKey = fmt.Sprint(n + i)
