@@ -30,6 +30,9 @@ type onDemandOf struct {
 // mostInterval is the longest interval and TTL of a lease, which itself is kept for longer.
 const mostInterval = 7 * 24 * time.Hour
 
+// mostKept is how many runs of a domain may be kept in its history, which is read and written with each run.
+const mostKept = 200
+
 func (f *Farm) readOnDemand(r *reader, n ast.Node) {
 	d := &f.onDemand
 	d.line, d.domains = n, map[string]onDemandOf{}
@@ -51,6 +54,13 @@ func (f *Farm) readOnDemand(r *reader, n ast.Node) {
 	}
 	keys["interval"] = rule(&d.rules.Interval, "ondemand.interval", time.Second)
 	keys["ttl"] = rule(&d.rules.TTL, "ondemand.ttl", time.Second)
+	keys["keep"] = func(n ast.Node) {
+		if v := r.count(n, "ondemand.keep"); v != nil && *v > mostKept {
+			r.fail(n, "ondemand.keep must be at most %d, not %d", mostKept, *v)
+		} else {
+			set(&d.rules.Keep, v)
+		}
+	}
 	keys["logFormat"] = func(n ast.Node) {
 		v, ok := r.text(n, "ondemand.logFormat")
 		if d.json = v.text == "json"; ok && !d.json && v.text != "text" {

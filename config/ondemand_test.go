@@ -25,6 +25,7 @@ ondemand:
   store: b
   interval: 2s
   ttl: 5s
+  keep: 100
   noDelay: true
   readOnly: moving
   logFile: all.log
@@ -59,7 +60,7 @@ func TestOnDemand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (lease.Rules{Interval: 2 * time.Second, TTL: 5 * time.Second}); leases.Rules != want || leases.Control != q.Stores[1].Backend.(jobqueue.Control) {
+	if want := (lease.Rules{Interval: 2 * time.Second, TTL: 5 * time.Second, Keep: 100}); leases.Rules != want || leases.Control != q.Stores[1].Backend.(jobqueue.Control) {
 		t.Errorf("the rules are %+v, want %+v, in %s", leases.Rules, want, q.Stores[1].Name)
 	}
 }
@@ -133,11 +134,13 @@ func TestFollowOnDemand(t *testing.T) {
 func TestOnDemandMistakes(t *testing.T) {
 	for _, test := range []struct{ file, want string }{
 		{"ondemand: {Store: x}", `unknown key "Store" of ondemand, write store`},
-		{"ondemand: {no-delay: true}", `unknown key "no-delay" of ondemand, the keys are disable, domains, interval, logFile, logFormat, noDelay, readOnly, store, ttl`},
+		{"ondemand: {no-delay: true}", `unknown key "no-delay" of ondemand, the keys are disable, domains, interval, keep, logFile, logFormat, noDelay, readOnly, store, ttl`},
 		{"ondemand: {store: x}", `ondemand.store must be one of the backends, not "x"`},
 		{"ondemand: {interval: 10}", `ondemand.interval must be a length of time of at least 1ms, such as 90s, 10m, 1h30m or 7d, not "10"`},
 		{"ondemand: {interval: 10ms}", "ondemand.interval must be 1s to 7d, not 10ms"},
 		{"ondemand: {ttl: 8d}", "ondemand.ttl must be 1s to 7d, not 192h0m0s"},
+		{"ondemand: {keep: 0}", `ondemand.keep must be a whole number, at least 1, not "0"`},
+		{"ondemand: {keep: 1000}", "ondemand.keep must be at most 200, not 1000"},
 		{"ondemand: {disable: off}", `ondemand.disable must be true or false, not "off"`},
 		{"ondemand: {readOnly: true}", `ondemand.readOnly must be the reason why nothing may be written, or "" if it may, not "true"`},
 		{"ondemand: {logFormat: xml}", `ondemand.logFormat must be text or json, not "xml"`},
