@@ -364,3 +364,23 @@ func TestBehind(t *testing.T) {
 		}
 	})
 }
+
+// What is asked for when the run that somebody waits behind has begun needs another one.
+func TestAfterBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := queuememory.New()
+		a, b := newSite(t, c, nothing), newSite(t, c, nothing)
+		for _, s := range []*site{a, a, b} {
+			s.Poke("wiki")
+			synctest.Wait()
+		}
+		pause(time.Minute + 10*time.Second)
+		b.Poke("wiki")
+		pause(10 * time.Minute)
+		a.began(t, 0, time.Minute)
+		b.began(t, 2*time.Minute)
+		if r, err := b.leases.Read(t.Context(), "wiki"); err != nil || len(r.Past) != 3 || r.Past[2].Waited < 50*time.Second {
+			t.Errorf("%+v, %v; it waited for 50 s at least", r.Past, err)
+		}
+	})
+}

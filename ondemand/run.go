@@ -112,13 +112,13 @@ func (r *Runner) look(w *want) {
 		r.rest(w, fmt.Errorf("%w: %s", jobqueue.ErrReadOnly, s.ReadOnly))
 		return
 	case w.behind != 0:
+		read := time.Now()
 		now, err := r.o.Leases.Read(ctx, w.domain)
 		if err != nil {
 			r.rest(w, err)
 			return
 		}
-		if now.Token != w.behind {
-			r.forget(w)
+		if now.Token != w.behind && r.followed(w, read.Add(now.Started)) {
 			return
 		}
 	}

@@ -79,7 +79,8 @@ type want struct {
 	onDeck bool
 	behind int64         // the token when somebody else was on deck; with a newer one the run has begun
 	rest   time.Duration // after which it was tried last, in vain
-	asked  time.Time     // when it was poked
+	asked  time.Time     // when it was poked, first of what no run has followed
+	poked  time.Time     // when it was poked last
 	warnAt time.Duration // beyond the interval, of a run of another process
 	lost   bool          // it is not wanted, but was by a process that may have died
 	why    error         // nothing can be done for it now
@@ -121,11 +122,16 @@ func New(o Options) *Runner {
 func (r *Runner) Poke(domain string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || r.wanted[domain] != nil {
+	now := time.Now()
+	if w := r.wanted[domain]; w != nil {
+		w.poked = now
+		return
+	}
+	if r.closed {
 		return
 	}
 	r.pokes.Add(1)
-	w := &want{domain: domain, asked: time.Now(), party: lease.Party{ID: uuid.NewString(), Owner: r.o.Owner}}
+	w := &want{domain: domain, asked: now, poked: now, party: lease.Party{ID: uuid.NewString(), Owner: r.o.Owner}}
 	r.wanted[domain] = w
 	r.enqueue(w)
 }
@@ -297,6 +303,21 @@ func (r *Runner) forget(w *want) {
 	if r.wanted[w.domain] == w {
 		delete(r.wanted, w.domain)
 	}
+}
+
+// followed reports whether a run that began at a time is what w waits for, and forgets it then. It is
+// not if w was poked since.
+func (r *Runner) followed(w *want, began time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !w.poked.Before(began) {
+		w.asked = began // or a little later
+		return false
+	}
+	if r.wanted[w.domain] == w {
+		delete(r.wanted, w.domain)
+	}
+	return true
 }
 
 // remember undoes forget. It returns false if the domain was poked meanwhile, which is as good.
