@@ -39,7 +39,7 @@ func TestPast(t *testing.T) {
 		time.Sleep(time.Minute)
 		b := take("b", 7*time.Second) // dies
 		time.Sleep(2 * time.Minute)
-		c := take("c", 0) // beside which b goes on
+		c := take("c", time.Hour) // beside which b goes on
 		if c.Crashed != b.Token || b.Crashed != 0 {
 			t.Errorf("crashed: %d and then %d, want 0 and then %d", b.Crashed, c.Crashed, b.Token)
 		}
@@ -53,7 +53,7 @@ func TestPast(t *testing.T) {
 		want := []lease.Past{
 			{Token: a.Token, Owner: "host:1", Took: 9 * time.Second, Outcome: "3 jobs"},
 			{Token: b.Token, Owner: "host:1", Gap: 70 * time.Second, Waited: 7 * time.Second, Took: 130 * time.Second, Outcome: lease.Crashed},
-			{Token: c.Token, Owner: "host:1", Gap: 2 * time.Minute, Took: -1, Outcome: lease.WasReset},
+			{Token: c.Token, Owner: "host:1", Gap: 2 * time.Minute, Waited: 2 * time.Minute, Took: -1, Outcome: lease.WasReset},
 			{Token: d.Token, Owner: "host:1", Gap: time.Second, Took: -1},
 		}
 		all, err := s.All(t.Context())

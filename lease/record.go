@@ -35,7 +35,7 @@ type Past struct {
 	Token   int64         `json:"token"`
 	Owner   string        `json:"owner,omitempty"`
 	Gap     time.Duration `json:"gap,omitempty"`     // since the one before it began; 0: none is known
-	Waited  time.Duration `json:"waited,omitempty"`  // from when it was wanted to when it began, by its holder's clock
+	Waited  time.Duration `json:"waited,omitempty"`  // from when it was wanted, or the one before it began, to when it began, by its holder's clock
 	Took    time.Duration `json:"took"`              // less than 0: it has not ended, or nobody has said so
 	Outcome string        `json:"outcome,omitempty"` // [Crashed], [WasReset], or what its end said
 }
@@ -82,6 +82,7 @@ func (r *Record) begin(was Record, waited time.Duration, keep int) {
 	p := Past{Token: r.Token, Owner: clip(r.Current.Owner), Waited: max(waited, 0), Took: -1}
 	if last := r.latest(); last != nil {
 		p.Gap = -was.Started
+		p.Waited = min(p.Waited, p.Gap) // what was wanted before, that one was for
 		if last.Took < 0 && last.Outcome == "" {
 			last.Outcome = Crashed
 		}
