@@ -32,6 +32,10 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(farmVar); path != "" {
 		farm(path)
 	}
+	if path := os.Getenv(replicaVar); path != "" {
+		fmt.Fprintln(os.Stderr, replica(path))
+		os.Exit(1)
+	}
 	if os.Getenv(controlVar) != "" {
 		os.Exit(cli.Execute(cli.JobCtl(cli.App{})))
 	}
