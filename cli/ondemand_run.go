@@ -72,9 +72,7 @@ func (w *onDemandRuns) log(run ondemand.Run) {
 	if w.f.logFormat != "" {
 		l.JSON = w.f.logFormat == "json"
 	}
-	if l.Path != "" {
-		l.Write(run)
-	}
+	l.Write(run)
 }
 
 // rounds runs domains, which are all if there are none, once or again and again.

@@ -20,7 +20,7 @@ import (
 // crashed one there is another, "… previous run 17 crashed". The spaces of a domain become dashes.
 type Log struct {
 	// Path is of the file, which is opened for each line and appended to, so it may be moved away at any time. One that cannot be opened
-	// is a warning.
+	// is a warning. With "" nothing is written.
 	Path string
 
 	JSON   bool         // lines are JSON objects
@@ -88,7 +88,7 @@ func (l *Log) Write(run Run) {
 
 // append writes a line in one piece.
 func (l *Log) append(line []byte) {
-	if len(line) == 0 {
+	if len(line) == 0 || l.Path == "" {
 		return
 	}
 	f, err := os.OpenFile(l.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
