@@ -1,0 +1,272 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/wikifarm/jobqueue"
+	"github.com/wikifarm/jobqueue/config"
+	"github.com/wikifarm/jobqueue/ondemand"
+)
+
+// TestMain is a guestbook, too.
+func TestMain(m *testing.M) {
+	if os.Getenv("GUESTBOOK") != "" {
+		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// A shop is a folder with a farm file and a book, and the replicas that serve it.
+type shop struct {
+	*testing.T
+	dir      string
+	replicas []*replica
+	book     *book
+}
+
+type replica struct {
+	cmd    *exec.Cmd
+	url    string
+	stderr bytes.Buffer
+}
+
+func newShop(t *testing.T, replicas int, args ...string) *shop {
+	s := &shop{T: t, dir: t.TempDir()}
+	farm := `domains: [cats, dogs]
+backends: {main: {kind: sqlite, path: jobs.db}}
+default: {lease: 1s}
+ondemand: {interval: 1s, ttl: 1s, logFile: runs.log}
+`
+	err := os.WriteFile(filepath.Join(s.dir, "farm.yaml"), []byte(farm), 0o600)
+	if err == nil {
+		s.book, err = openBook(t.Context(), filepath.Join(s.dir, "guestbook.db"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.book.Close() })
+	for range replicas {
+		s.start(args...)
+	}
+	return s
+}
+
+// start starts a replica.
+func (s *shop) start(args ...string) {
+	s.Helper()
+	r := &replica{cmd: exec.Command(os.Args[0], append([]string{"--addr", "127.0.0.1:0"}, args...)...)}
+	r.cmd.Dir, r.cmd.Stderr = s.dir, &r.stderr
+	r.cmd.Env = append(os.Environ(), "GUESTBOOK=1", "GUESTBOOK_SECRET=meow", "GORACE=atexit_sleep_ms=0")
+	out, err := r.cmd.StdoutPipe()
+	if err == nil {
+		err = r.cmd.Start()
+	}
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() { r.cmd.Process.Kill() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		s.Fatalf("a replica does not start: %v\n%s", err, r.stderr.String())
+	}
+	r.url = strings.TrimSpace(line)
+	s.replicas = append(s.replicas, r)
+}
+
+// ask asks a replica and returns the status, 0 if there is no answer, and the text.
+func (s *shop) ask(replica int, path string, form url.Values) (int, string) {
+	s.Helper()
+	var answer *http.Response
+	var err error
+	if where := s.replicas[replica].url + path; form == nil {
+		answer, err = http.Get(where)
+	} else {
+		answer, err = http.PostForm(where, form)
+	}
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return answer.StatusCode, string(text)
+}
+
+// number returns what a query of the book returns.
+func (s *shop) number(query string, args ...any) (n int) {
+	s.Helper()
+	if err := s.book.QueryRowContext(s.Context(), query, args...).Scan(&n); err != nil {
+		s.Fatal(err)
+	}
+	return n
+}
+
+// until visits the books at the last replica until something is so.
+func (s *shop) until(what string, is func() bool) {
+	s.Helper()
+	for late := time.Now().Add(time.Minute); !is(); <-time.After(20 * time.Millisecond) {
+		if time.Now().After(late) {
+			s.Fatalf("no %s within a minute", what)
+		}
+		for _, domain := range []string{"cats", "dogs"} {
+			if status, text := s.ask(len(s.replicas)-1, "/"+domain+"/", nil); status != http.StatusOK {
+				s.Fatalf("GET %s: %d %s", domain, status, text)
+			}
+		}
+	}
+}
+
+// stop stops a replica as a service manager does.
+func (s *shop) stop(replica int) {
+	s.Helper()
+	r := s.replicas[replica]
+	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		s.Fatal(err)
+	}
+	if err := r.cmd.Wait(); err != nil {
+		s.Errorf("replica %d: %v\n%s", replica, err, r.stderr.String())
+	}
+}
+
+// audit sees to it that no two runs were at once or too near to each other, and returns how many there were.
+func (s *shop) audit() int {
+	s.Helper()
+	farm, err := config.Load(filepath.Join(s.dir, "farm.yaml"))
+	if err != nil {
+		s.Fatal(err)
+	}
+	queues, err := farm.Open(s.Context(), &jobqueue.Registry{})
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer queues.Close()
+	leases, err := farm.Leases(queues)
+	if err != nil {
+		s.Fatal(err)
+	}
+	all, err := leases.All(context.Background())
+	if err != nil {
+		s.Fatal(err)
+	}
+	r := ondemand.Audit(all, leases.Rules)
+	if r.Overlaps > 0 || r.Runs > r.Domains && r.MinGap < leases.Rules.Interval {
+		s.Errorf("the audit says %v", r)
+	}
+	return r.Runs
+}
+
+// Three replicas share the work of two books, also when one of them is killed.
+func TestReplicas(t *testing.T) {
+	s := newShop(t, 3)
+	const entries = 60
+	for n := range entries {
+		at := n % 3
+		if n >= entries/2 && at == 0 {
+			at = 1
+		}
+		if n == entries/2 {
+			if err := s.replicas[0].cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			s.replicas[0].cmd.Wait()
+		}
+		domain := []string{"cats", "dogs"}[n%2]
+		status, page := s.ask(at, "/"+domain+"/", url.Values{"text": {fmt.Sprint("entry ", n)}})
+		if status != http.StatusOK || !strings.Contains(page, fmt.Sprint("entry ", n)) {
+			t.Fatalf("entry %d: %d\n%s", n, status, page)
+		}
+	}
+	s.until("greeting of each entry, and right count", func() bool {
+		return s.number("select count(*) from entry where greeted = 0") == 0 && s.number("select count(*) from total where entries = ?", entries/2) == 2
+	})
+	if n, most := s.number("select sum(greeted - 1) from entry"), 2*2; n > most {
+		t.Errorf("%d entries were greeted twice, want at most the %d that can have been in work when the replica was killed", n, most)
+	}
+	if n := s.number("select count(*) from digest"); n > 2 {
+		t.Errorf("%d digests were made, want one a day for each book at most", n)
+	}
+	if status, text := s.ask(1, "/status?domain=cats", nil); status != http.StatusOK || !strings.Contains(text, "\ncats: ") {
+		t.Errorf("the status is %d %s", status, text)
+	}
+	s.stop(1)
+	s.stop(2)
+	if s.audit() < 2 {
+		t.Error("there were not two runs")
+	}
+	if log, err := os.ReadFile(filepath.Join(s.dir, "runs.log")); err != nil || !strings.Contains(string(log), " cats ") {
+		t.Errorf("%v; the log says\n%s", err, log)
+	}
+}
+
+// The work can be done in processes of its own.
+func TestProcesses(t *testing.T) {
+	s := newShop(t, 1, "--exec")
+	for n := range 5 {
+		if status, page := s.ask(0, "/cats/", url.Values{"text": {fmt.Sprint("entry ", n)}}); status != http.StatusOK {
+			t.Fatalf("entry %d: %d\n%s", n, status, page)
+		}
+	}
+	s.until("greeting of each entry", func() bool { return s.number("select count(*) from entry where greeted = 1") == 5 })
+	if _, text := s.ask(0, "/status", nil); !strings.Contains(text, "runs: ok 0, ") {
+		t.Errorf("the server has run something itself:\n%s", text)
+	}
+	s.stop(0)
+	s.audit()
+}
+
+// A remote cron may have a book run, if it knows the secret; who asks for what there is not is told so.
+func TestCalls(t *testing.T) {
+	s := newShop(t, 1)
+	for path, want := range map[string]int{
+		"/run/cats?key=woof": http.StatusForbidden, "/run/mice?key=meow": http.StatusNotFound,
+		"/mice/": http.StatusNotFound, "/": http.StatusNotFound,
+	} {
+		if status, _ := s.ask(0, path, nil); status != want {
+			t.Errorf("%s: %d, want %d", path, status, want)
+		}
+	}
+	if status, text := s.ask(0, "/run/cats", url.Values{"key": {"meow"}}); status != http.StatusOK || text != "0" {
+		t.Errorf("the call was answered with %d %s", status, text)
+	}
+	if status, _ := s.ask(0, "/cats/", url.Values{"text": {""}}); status != http.StatusBadRequest {
+		t.Errorf("an empty entry: %d", status)
+	}
+	if n := s.audit(); n != 1 {
+		t.Errorf("%d runs, want that of the call alone", n)
+	}
+	s.stop(0)
+}
+
+func TestMistakes(t *testing.T) {
+	for _, test := range []struct {
+		args   string
+		status int
+		want   string
+	}{
+		{"--port 1", 2, "flag provided but not defined: -port"},
+		{"cats", 2, `guestbook: unexpected argument "cats"`},
+		{"--farm nowhere.yaml", 1, "guestbook: open nowhere.yaml: no such file or directory"},
+	} {
+		var out, log bytes.Buffer
+		if got := run(strings.Fields(test.args), &out, &log); got != test.status || !strings.HasPrefix(log.String(), test.want) || out.Len() > 0 {
+			t.Errorf("guestbook %s = %d, %s%s want %d, %s", test.args, got, &out, &log, test.status, test.want)
+		}
+	}
+}
