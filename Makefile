@@ -6,14 +6,14 @@ demo:
 
 # The tests start servers of their own: PostgreSQL and Redis, unless JOBQUEUE_TEST_POSTGRES and JOBQUEUE_TEST_REDIS
 # name some, and PgBouncer; they check rules with Prometheus' promtool, and units with systemd,
-# ask Net-SNMP's snmpd, and look at a terminal in tmux. Where these are not installed Debian's packages bring them.
+# ask Net-SNMP's snmpd, look at a terminal in tmux, and compare leases with Fossil's. Where these are not installed Debian's packages bring them.
 server:
 	@{ test -n "$$JOBQUEUE_TEST_POSTGRES" || command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 && \
 		{ command -v pgbouncer || test -x /usr/sbin/pgbouncer; } >/dev/null 2>&1 && \
 		{ command -v redis-server || command -v valkey-server; } >/dev/null 2>&1 && command -v promtool >/dev/null 2>&1 && \
 		command -v systemd-analyze >/dev/null 2>&1 && { command -v snmpd || test -x /usr/sbin/snmpd; } >/dev/null 2>&1 && \
-		command -v snmpget >/dev/null 2>&1 && command -v tmux >/dev/null 2>&1 || \
-		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql pgbouncer redis-server prometheus systemd snmpd snmp tmux; }
+		command -v snmpget >/dev/null 2>&1 && command -v tmux >/dev/null 2>&1 && command -v fossil >/dev/null 2>&1 || \
+		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql pgbouncer redis-server prometheus systemd snmpd snmp tmux fossil; }
 
 # SQLite, translated from C, and its C library. What they allocate is not Go's memory, so that the race detector can see no
 # race there, and makes them many times slower. It watches what calls them, and all else.
