@@ -95,8 +95,8 @@ func TestExec(t *testing.T) {
 	}
 	defer syscall.Close(fds[0])
 	defer syscall.Close(fds[1])
-	var args []string
-	p := newParent(t, &ondemand.Exec{Args: func(domain string) []string { args = []string{"--run", domain}; return args }})
+	args := []string{"--run", "wiki"}
+	p := newParent(t, &ondemand.Exec{Args: func(domain string) []string { return []string{"--run", domain} }})
 	h := p.Middleware(fine, hostOf, nil)
 	for n := 1; n <= 10; n++ {
 		if n%2 == 0 {
