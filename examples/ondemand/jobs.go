@@ -21,4 +21,6 @@ type count struct{ book *book }
 
 func (*count) Type() string { return "count" }
 
-func (j *count) Run(ctx context.Context) error { return j.book.count(ctx, jobqueue.FromContext(ctx).Domain) }
+func (j *count) Run(ctx context.Context) error {
+	return j.book.count(ctx, jobqueue.FromContext(ctx).Domain)
+}
