@@ -164,7 +164,9 @@ func (s *session) states(ctx context.Context, domains []string) ([]ondemand.Stat
 	}
 	if len(domains) == 0 {
 		for _, d := range s.farm.Domains() {
-			records[d] = records[d] // the zero record is that of a domain without a run
+			if _, known := records[d]; !known {
+				records[d] = lease.Record{} // that of a domain without a run
+			}
 		}
 	}
 	states, now := make([]ondemand.State, 0, len(records)), time.Now()
