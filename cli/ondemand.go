@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/runner"
 )
 
@@ -110,7 +111,8 @@ func (f *onDemandFlags) check() error {
 }
 
 func (f *onDemandFlags) run(ctx context.Context, c *cobra.Command, s *session) error {
-	if err := (&runFlags{}).reach(ctx, s); err != nil {
+	// What may not be written is left alone, and said of each domain.
+	if err := (&runFlags{}).reach(ctx, s); err != nil && !errors.Is(err, jobqueue.ErrReadOnly) {
 		return err
 	}
 	domains := f.domains
