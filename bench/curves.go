@@ -74,6 +74,6 @@ func (b *bench) drawOne(ctx context.Context, path string, c curve) error {
 		return err
 	}
 	// All have one scale, and the legend has room at its top.
-	p.Y.Min, p.Y.Max = 1, max(p.Y.Max, 1000)
+	p.Y.Min, p.Y.Max = 0.1, max(p.Y.Max, 1000)
 	return p.Save(16*vg.Centimeter, 10*vg.Centimeter, path)
 }
