@@ -29,6 +29,10 @@ type onDemandRuns struct {
 	failed bool                 // a job did, or a run
 	errs   []error              // of domains that could not be run
 	last   map[string]time.Time // when a domain was run in this process
+
+	busy    map[string]bool // domains that run, or are next
+	next    []string
+	working int // goroutines that run them
 }
 
 func (f *onDemandFlags) start(s *session, c *cobra.Command, abort <-chan struct{}, stop func()) (*onDemandRuns, error) {
@@ -39,7 +43,7 @@ func (f *onDemandFlags) start(s *session, c *cobra.Command, abort <-chan struct{
 	if f.debug {
 		s.level.Set(slog.LevelDebug)
 	}
-	w := &onDemandRuns{f: f, s: s, trace: c.ErrOrStderr(), last: map[string]time.Time{}}
+	w := &onDemandRuns{f: f, s: s, trace: c.ErrOrStderr(), last: map[string]time.Time{}, busy: map[string]bool{}}
 	w.printer.out, w.printer.stop = c.OutOrStdout(), stop
 	o := runner.Options{Logger: s.log, Label: s.claimed, Abort: abort, Config: s.farm.Digest(), Unlogged: true}
 	o.OnEnd = func(e runner.Ended) {
@@ -75,21 +79,21 @@ func (w *onDemandRuns) log(run ondemand.Run) {
 	l.Write(run)
 }
 
-// rounds runs domains, which are all if there are none, once or again and again.
+// rounds runs domains, which are all if there are none, once or again and again. A round does not wait for runs of the one before.
 func (w *onDemandRuns) rounds(ctx context.Context, domains []string) error {
+	var runs sync.WaitGroup
+	defer runs.Wait()
 	for first := true; ; first = false {
 		begun := time.Now()
 		due, err := w.due(ctx, domains, first)
 		if err == nil {
-			w.each(ctx, due)
-			err = w.printer.broken()
+			w.start(ctx, due, &runs)
 		}
-		switch {
-		case ctx.Err() != nil:
-			return w.printer.broken()
-		case w.f.poll == 0:
-			return err
-		case err != nil:
+		if w.f.poll == 0 {
+			runs.Wait()
+			return errors.Join(err, w.printer.broken())
+		}
+		if err != nil && ctx.Err() == nil {
 			w.s.log.Warn("a round of runs failed", "error", err)
 		}
 		next := time.NewTimer(w.f.poll - time.Since(begun))
@@ -97,7 +101,8 @@ func (w *onDemandRuns) rounds(ctx context.Context, domains []string) error {
 		case <-next.C:
 		case <-ctx.Done():
 			next.Stop()
-			return nil
+			runs.Wait()
+			return w.printer.broken()
 		}
 	}
 }
@@ -136,29 +141,38 @@ func (w *onDemandRuns) due(ctx context.Context, domains []string, first bool) ([
 	}), nil
 }
 
-// each runs domains, a few at a time.
-func (w *onDemandRuns) each(ctx context.Context, domains []string) {
+// start runs domains, a few at a time, but for those that still run or wait for that since an earlier round.
+func (w *onDemandRuns) start(ctx context.Context, domains []string, runs *sync.WaitGroup) {
 	o := ondemand.Once{NoDelay: w.f.noDelay || w.f.poll > 0 || len(domains) > 1 || w.f.all, NoLease: w.f.noLease}
 	if w.f.trace {
 		o.Trace = func(line string) { w.line(w.trace, line) }
 	}
-	next := make(chan string)
-	var all sync.WaitGroup
-	for range min(atOnce, len(domains)) {
-		all.Go(func() {
-			for d := range next {
-				w.once(ctx, d, o)
-			}
-		})
-	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, d := range domains {
-		if ctx.Err() != nil {
-			break
+		if !w.busy[d] {
+			w.busy[d] = true
+			w.next = append(w.next, d)
 		}
-		next <- d
 	}
-	close(next)
-	all.Wait()
+	for ; w.working < min(atOnce, len(w.busy)); w.working++ {
+		runs.Go(func() { w.work(ctx, o) })
+	}
+}
+
+// work runs domains until there are none.
+func (w *onDemandRuns) work(ctx context.Context, o ondemand.Once) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.next) > 0 && ctx.Err() == nil {
+		d := w.next[0]
+		w.next = w.next[1:]
+		w.mu.Unlock()
+		w.once(ctx, d, o)
+		w.mu.Lock()
+		delete(w.busy, d)
+	}
+	w.working--
 }
 
 // once runs a domain and says what became of it.
@@ -178,6 +192,8 @@ func (w *onDemandRuns) once(ctx context.Context, domain string, o ondemand.Once)
 		w.mu.Unlock()
 		if text = escape(run.Outcome); run.Err != nil {
 			w.fail(fmt.Errorf("domain %s: %w", label, run.Err))
+		} else if err != nil && ctx.Err() == nil {
+			w.fail(fmt.Errorf("domain %s: %w", label, err)) // the one after it
 		}
 	case err != nil && ctx.Err() != nil:
 		text = "ended before its turn"

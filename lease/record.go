@@ -34,8 +34,9 @@ type Party struct {
 type Past struct {
 	Token   int64         `json:"token"`
 	Owner   string        `json:"owner,omitempty"`
-	Gap     time.Duration `json:"gap,omitempty"`     // since the one before it began; 0: none is known
+	Gap     time.Duration `json:"gap,omitempty"`     // since the one before it began; 0: none is known, or that was reset
 	Waited  time.Duration `json:"waited,omitempty"`  // from when it was wanted, or the one before it began, to when it began, by its holder's clock
+	Before  time.Duration `json:"before,omitempty"`  // of a run that was resumed: from when it began to when it was
 	Took    time.Duration `json:"took"`              // less than 0: it has not ended, or nobody has said so
 	Outcome string        `json:"outcome,omitempty"` // [Crashed], [WasReset], or what its end said
 }
@@ -63,6 +64,8 @@ type Record struct {
 	Next        Party         `json:"next"` // who is on deck; no ID: nobody
 	NextExpires time.Duration `json:"next_expires,omitempty"`
 
+	Reset bool `json:"reset,omitempty"` // it was reset, and nobody has begun since
+
 	// Past has the last runs, oldest first, with the one of the current holder. See Rules.Keep.
 	Past []Past `json:"past,omitempty"`
 }
@@ -81,8 +84,10 @@ func (r *Record) begin(was Record, waited time.Duration, keep int) {
 	r.Past = was.Past
 	p := Past{Token: r.Token, Owner: clip(r.Current.Owner), Waited: max(waited, 0), Took: -1}
 	if last := r.latest(); last != nil {
-		p.Gap = -was.Started
-		p.Waited = min(p.Waited, p.Gap) // what was wanted before, that one was for
+		p.Waited = min(p.Waited, -was.Started) // what was wanted before, that one was for
+		if !was.Reset {
+			p.Gap = -was.Started
+		}
 		if last.Took < 0 && last.Outcome == "" {
 			last.Outcome = Crashed
 		}
@@ -91,15 +96,23 @@ func (r *Record) begin(was Record, waited time.Duration, keep int) {
 	r.Past = r.Past[max(0, len(r.Past)-keep):]
 }
 
-// finish notes how long a run took and how it ended, also of one that has been taken over. It reports whether it is known.
-func (r *Record) finish(token int64, took time.Duration, outcome string) bool {
+// again has the current holder begin now: it has not known that it was one.
+func (r *Record) again(u Rules) {
+	if last := r.latest(); last != nil && last.Gap > 0 {
+		last.Gap -= r.Started
+	}
+	r.Started, r.NotBefore, r.Beat = 0, u.Interval, 0
+}
+
+// finish notes how long a run took, at most so long, and how it ended, also of one that has been taken over. It reports whether it is known.
+func (r *Record) finish(token int64, took, most time.Duration, outcome string) bool {
 	i := slices.IndexFunc(r.Past, func(p Past) bool { return p.Token == token })
 	if i < 0 || r.Past[i].Took >= 0 {
 		return false
 	}
 	r.Past = slices.Clone(r.Past)
 	p := &r.Past[i]
-	p.Took = max(took, 0)
+	p.Took = min(max(took, 0)+p.Before, most)
 	if p.Outcome == "" {
 		p.Outcome = clip(outcome)
 	}

@@ -3,6 +3,7 @@ package lease
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/wikifarm/jobqueue"
 )
@@ -15,7 +16,7 @@ func (s *Store) Resume(ctx context.Context, domain string, p Party) (Grant, erro
 		return Grant{}, fmt.Errorf("%w: a party has an id, and no more than %d bytes of it and of its owner", jobqueue.ErrInvalid, maxParty)
 	}
 	u := s.Rules.WithDefaults()
-	var g Grant
+	g := Grant{Asked: time.Now()}
 	err := s.change(ctx, domain, func(r Record, version int64) (Record, error) {
 		r, g.Place = resume(r, p, max(r.Token, version)+1)
 		g.Token, g.Wait = r.Token, r.Wait(u)
@@ -30,14 +31,15 @@ func (s *Store) Resume(ctx context.Context, domain string, p Party) (Grant, erro
 func resume(r Record, p Party, token int64) (Record, Place) {
 	switch {
 	case r.Current.ID == p.ID && !r.Over:
-		return r, Current // the answer to an earlier call was lost
+		r.Beat = 0 // the answer to an earlier call was lost
+		return r, Current
 	case !r.Over || r.NotBefore <= 0:
 		return r, Refused
 	}
 	p.Waited = 0
 	r.Token, r.Current, r.Beat = token, p, 0
 	if last := r.latest(); last != nil {
-		last.Token, last.Took, last.Outcome = token, -1, ""
+		last.Token, last.Before, last.Took, last.Outcome = token, -r.Started, -1, ""
 	}
 	r.Over, r.Ended, r.Outcome = false, 0, ""
 	return r, Current

@@ -47,19 +47,35 @@ func (r Record) Wait(u Rules) time.Duration {
 	return 0
 }
 
+// Behind is how long who is neither at work nor on deck leaves the lease alone: until somebody must have begun or is late. A
+// run that takes long may end any time.
+func (r Record) Behind(u Rules) time.Duration {
+	look := u.Interval / 2
+	if r.NotBefore > 0 {
+		look = r.NotBefore + time.Second
+	}
+	return min(look, max(r.NextExpires, 0)+time.Millisecond)
+}
+
+// An ask is what somebody asks for who wants a lease.
+type ask struct{ current, onDeck bool }
+
 // take is the only way to a lease: a pure function of the record as it is now. It returns
 // the record that is to be written, which is the same if nothing is. A new holder gets the token.
-func take(r Record, u Rules, p Party, onDeck bool, token int64) (Record, Place) {
+func take(r Record, u Rules, p Party, a ask, token int64) (Record, Place) {
 	waited := p.Waited
 	p.Waited = 0
 	switch mine := r.Next.ID == p.ID; {
 	case r.Current.ID == p.ID && !r.Over:
-		return r, Current // the answer to an earlier call was lost
+		r.again(u) // the answer to an earlier call was lost
+		return r, Current
+	case r.Wait(u) == 0 && !a.current:
+		return r, Refused
 	case r.Wait(u) == 0:
 		now := Record{Token: token, Current: p, NotBefore: u.Interval}
 		now.begin(r, waited, u.Keep)
 		return now, Current
-	case !onDeck:
+	case !a.onDeck:
 		return r, Refused
 	case r.Next.ID != "" && r.NextExpires >= 0 && !mine:
 		return r, Refused
@@ -82,17 +98,19 @@ func beat(r Record, token int64) (Record, error) {
 // end says how the run of a token's holder ended. It keeps the rate limit. Of who has been taken over it
 // notes for how long it went on nevertheless.
 func end(r Record, token int64, outcome string, took time.Duration) (Record, error) {
-	r.finish(token, took, outcome)
-	if r.Token != token || r.Over || r.Current.ID == "" {
-		return r, ErrStale
+	stale := r.Token != token || r.Over || r.Current.ID == ""
+	if most := -r.Started; !stale {
+		r.finish(token, took, most, outcome)
+		r.Over, r.Ended, r.Outcome = true, 0, outcome
+		return r, nil
 	}
-	r.Over, r.Ended, r.Outcome = true, 0, outcome
-	return r, nil
+	r.finish(token, took, century, outcome)
+	return r, ErrStale
 }
 
 // reset makes both places free.
 func reset(r Record, token int64) Record {
-	now := Record{Token: token, Started: r.Started, Past: r.Past}
+	now := Record{Token: token, Started: r.Started, Reset: true, Past: r.Past}
 	if last := now.latest(); last != nil && last.Took < 0 && last.Outcome == "" {
 		last.Outcome = WasReset
 	}

@@ -32,6 +32,7 @@ type Grant struct {
 	Place Place
 	Token int64         // of the current holder, which is the caller if Place is Current
 	Wait  time.Duration // OnDeck: until it should ask again; Refused: until there may be a place
+	Asked time.Time     // when the call began, from which on a holder's signs of life count
 
 	Crashed int64         // Current: the token of the run before, if that was taken over without an end; else 0
 	Overdue time.Duration // OnDeck: how long beyond the interval the current holder has been at work; else 0
@@ -70,17 +71,27 @@ func (s *Store) All(ctx context.Context) (map[string]Record, error) {
 func key(domain string) string { return prefix + strconv.Itoa(len(domain)) + "/" + domain }
 
 // Take asks for a lease, and with onDeck for the place on deck if it is not to be had now. A party
-// may ask again as often as it likes. It writes nothing if both places are taken.
+// may ask again as often as it likes. It writes nothing if both places are taken. Who had a lease without knowing, as the
+// answer was lost, begins when it asks again.
 func (s *Store) Take(ctx context.Context, domain string, p Party, onDeck bool) (Grant, error) {
+	return s.take(ctx, domain, p, ask{current: true, onDeck: onDeck})
+}
+
+// GoOnDeck asks for the place on deck alone. A lease that is to be had is Refused, with the Wait 0.
+func (s *Store) GoOnDeck(ctx context.Context, domain string, p Party) (Grant, error) {
+	return s.take(ctx, domain, p, ask{onDeck: true})
+}
+
+func (s *Store) take(ctx context.Context, domain string, p Party, a ask) (Grant, error) {
 	if p.ID == "" || len(p.ID) > maxParty || len(p.Owner) > maxParty {
 		return Grant{}, fmt.Errorf("%w: a party has an id, and no more than %d bytes of it and of its owner", jobqueue.ErrInvalid, maxParty)
 	}
 	u := s.Rules.WithDefaults()
-	var g Grant
+	g := Grant{Asked: time.Now()}
 	err := s.change(ctx, domain, func(r Record, version int64) (Record, error) {
 		// Versions are never given twice, so a token is new even if the last record was lost.
 		was := r
-		r, g.Place = take(r, u, p, onDeck, max(r.Token, version)+1)
+		r, g.Place = take(r, u, p, a, max(r.Token, version)+1)
 		g.Token, g.Wait, g.Crashed, g.Overdue = r.Token, r.Wait(u), 0, 0
 		if g.Place == Current && r.Token != was.Token && !was.Over && was.Current.ID != "" {
 			g.Crashed = was.Token
@@ -92,8 +103,8 @@ func (s *Store) Take(ctx context.Context, domain string, p Party, onDeck bool) (
 		case Current:
 			g.Wait = 0
 		case Refused:
-			if onDeck {
-				g.Wait = max(r.NextExpires, 0) + time.Millisecond
+			if a.onDeck && g.Wait > 0 {
+				g.Wait = r.Behind(u)
 			}
 		}
 		return r, nil

@@ -16,7 +16,7 @@ type Report struct {
 	Overlaps int           // runs that went on when the next had begun
 	Lost     int           // domains that somebody was on deck for, or at work, that died, without a run since
 	MinGap   time.Duration // between two beginnings in a domain, at least; 0 if none had two. Resets do not count
-	MaxWait  time.Duration // from when a run was wanted to when it began, by the clock of who waited
+	MaxWait  time.Duration // from when a run was wanted to when it began, without what the one before took beyond the interval
 }
 
 // Audit reads the histories of domains. It knows the last Rules.Keep runs of each, and nothing of
@@ -27,7 +27,12 @@ func Audit(records map[string]lease.Record, u lease.Rules) Report {
 	for _, now := range records {
 		for i, p := range now.Past {
 			r.Runs++
-			r.MaxWait = max(r.MaxWait, p.Waited)
+			switch waited := p.Waited; {
+			case i > 0:
+				r.MaxWait = max(r.MaxWait, waited-max(0, now.Past[i-1].Took-u.Interval))
+			case p.Gap == 0: // else the one before it is forgotten, which may have taken long
+				r.MaxWait = max(r.MaxWait, waited)
+			}
 			if p.Outcome == lease.Crashed {
 				r.Crashed++
 			}
@@ -35,10 +40,10 @@ func Audit(records map[string]lease.Record, u lease.Rules) Report {
 				continue
 			}
 			before := now.Past[i-1]
-			if before.Took > p.Gap {
+			if p.Gap > 0 && before.Took > p.Gap {
 				r.Overlaps++
 			}
-			if before.Outcome != lease.WasReset && p.Gap > 0 && (r.MinGap == 0 || p.Gap < r.MinGap) {
+			if p.Gap > 0 && (r.MinGap == 0 || p.Gap < r.MinGap) {
 				r.MinGap = p.Gap
 			}
 		}

@@ -49,13 +49,14 @@ func (r *Runner) launch(ctx context.Context, w *want) bool {
 	if r.launches.resting(w.domain) {
 		return false
 	}
+	looked := time.Now()
 	now, err := r.o.Leases.Read(ctx, w.domain)
 	switch {
 	case err != nil:
 		r.rest(w, err)
 	case now.Next.ID != "" && now.NextExpires >= 0:
-		w.rest, w.behind = 0, now.Token
-		r.later(w, now.NextExpires+time.Millisecond)
+		w.rest, w.behind, w.seen = 0, now.Token, looked
+		r.later(w, now.Behind(r.o.Leases.Rules.WithDefaults()))
 	case !r.launches.reserve(w.domain, r.o.Exec.most()):
 		w.rest, w.behind = 0, 0
 		r.later(w, time.Second)
@@ -68,6 +69,7 @@ func (r *Runner) launch(ctx context.Context, w *want) bool {
 
 // start starts a process for a domain, whose lease has the token now. The caller has reserved a place for it.
 func (r *Runner) start(domain string, token int64) bool {
+	started := time.Now()
 	cmd, err := r.o.Exec.command(domain)
 	if err == nil {
 		detach(cmd)
@@ -82,7 +84,7 @@ func (r *Runner) start(domain string, token int64) bool {
 	go func() {
 		err := cmd.Wait()
 		r.launches.release(domain)
-		r.ended(domain, token, err)
+		r.ended(domain, token, started, err)
 	}()
 	return true
 }
@@ -94,10 +96,14 @@ func (e *Exec) most() int {
 	return e.Most
 }
 
-func (e *Exec) command(domain string) (*exec.Cmd, error) {
+func (e *Exec) command(domain string) (_ *exec.Cmd, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", errPanic, p)
+		}
+	}()
 	path := e.Path
 	if path == "" {
-		var err error
 		if path, err = os.Executable(); err != nil {
 			return nil, err
 		}
@@ -112,17 +118,21 @@ func (e *Exec) command(domain string) (*exec.Cmd, error) {
 }
 
 // ended looks after a domain whose process has ended: one that was killed in the middle of what it was to do is
-// followed by another.
-func (r *Runner) ended(domain string, token int64, err error) {
+// followed by another, and one that has left as somebody else was on deck is waited for behind that.
+func (r *Runner) ended(domain string, token int64, started time.Time, err error) {
 	if err == nil {
 		r.launches.forgive(domain)
-		return
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, callTime)
 	defer cancel()
 	now, readErr := r.o.Leases.Read(ctx, domain)
 	switch {
 	case r.ctx.Err() != nil:
+		return
+	case err == nil && readErr == nil && now.Token == token && now.Next.ID != "":
+		r.wait(domain, token, started, now.Behind(r.o.Leases.Rules.WithDefaults()))
+		return
+	case err == nil:
 		return
 	case readErr == nil && now.Token == token:
 		r.launchFailed(domain, err)

@@ -101,23 +101,37 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return r.ResponseWriter.Write(p)
 }
 
-// as returns a writer that can do what w can, of what servers for HTTP/1 and HTTP/2 offer beyond writing.
+// as returns a writer that can do what w can, of what servers for HTTP/1 and HTTP/2 offer beyond writing. What others
+// can do [http.ResponseController] finds.
 func (r *recorder) as(w http.ResponseWriter) http.ResponseWriter {
 	f, flushes := w.(http.Flusher)
 	h, hijacks := w.(http.Hijacker)
 	from, reads := w.(io.ReaderFrom)
+	push, pushes := w.(http.Pusher)
 	switch {
 	case flushes && hijacks && reads:
 		return &struct {
 			*recorder
-			http.Flusher
+			flusher
 			http.Hijacker
 			io.ReaderFrom
 		}{r, flusher{r, f}, hijacker{r, h}, readerFrom{r, from}}
+	case flushes && hijacks:
+		return &struct {
+			*recorder
+			flusher
+			http.Hijacker
+		}{r, flusher{r, f}, hijacker{r, h}}
+	case flushes && pushes:
+		return &struct {
+			*recorder
+			flusher
+			http.Pusher
+		}{r, flusher{r, f}, push}
 	case flushes:
 		return &struct {
 			*recorder
-			http.Flusher
+			flusher
 		}{r, flusher{r, f}}
 	}
 	return r
@@ -128,9 +142,15 @@ type flusher struct {
 	f http.Flusher
 }
 
-func (f flusher) Flush() {
+func (f flusher) Flush() { f.FlushError() }
+
+func (f flusher) FlushError() error {
 	f.r.final = true
+	if with, ok := f.f.(interface{ FlushError() error }); ok {
+		return with.FlushError()
+	}
 	f.f.Flush()
+	return nil
 }
 
 type hijacker struct {

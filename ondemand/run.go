@@ -100,25 +100,32 @@ type Run struct {
 // look asks for the lease of a domain, and runs it or waits.
 func (r *Runner) look(w *want) {
 	r.looks.Add(1)
+	place := w.place
+	w.place = false
+	defer func() {
+		if place {
+			r.release()
+		}
+	}()
 	s := r.o.Switch(w.domain)
 	ctx, cancel := context.WithTimeout(r.ctx, callTime)
 	defer cancel()
 	here := false // because no process could be started
 	switch {
 	case s.Disabled:
+		r.leave(ctx, w)
 		r.forget(w)
 		return
 	case s.ReadOnly != "":
 		r.rest(w, fmt.Errorf("%w: %s", jobqueue.ErrReadOnly, s.ReadOnly))
 		return
 	case w.behind != 0:
-		read := time.Now()
 		now, err := r.o.Leases.Read(ctx, w.domain)
 		if err != nil {
 			r.rest(w, err)
 			return
 		}
-		if now.Token != w.behind && r.followed(w, read.Add(now.Started)) {
+		if now.Token != w.behind && r.followed(w) {
 			return
 		}
 	}
@@ -128,22 +135,19 @@ func (r *Runner) look(w *want) {
 		}
 		here = true
 	}
-	place := r.reserve()
-	if !place {
-		now, err := r.o.Leases.Read(ctx, w.domain)
-		if err != nil {
-			r.rest(w, err)
-			return
-		}
-		if now.Wait(r.o.Leases.Rules.WithDefaults()) == 0 {
-			r.line(w) // another process may have a place before
-			return
-		}
+	if s.NoDelay || here {
+		r.leave(ctx, w)
 	}
 	w.party.Waited = time.Since(w.asked)
-	g, err := r.o.Leases.Take(ctx, w.domain, w.party, !s.NoDelay && !here)
-	if place && (err != nil || g.Place != lease.Current) {
-		r.release()
+	var g lease.Grant
+	var err error
+	if place = place || r.reserve(); place {
+		g, err = r.o.Leases.Take(ctx, w.domain, w.party, !s.NoDelay && !here)
+	} else if g, err = r.o.Leases.GoOnDeck(ctx, w.domain, w.party); err == nil && g.Place == lease.Refused && g.Wait == 0 {
+		// It is due. Another process may have a place before.
+		r.leave(ctx, w)
+		r.line(w)
+		return
 	}
 	if err != nil {
 		r.rest(w, err)
@@ -154,8 +158,10 @@ func (r *Runner) look(w *want) {
 	switch {
 	case g.Place == lease.Current:
 		r.forget(w) // what is asked for from now on needs another run
+		mine := place
+		place = false
 		r.done.Go(func() {
-			if place {
+			if mine {
 				defer r.release()
 			}
 			r.run(w.domain, g)
@@ -170,8 +176,19 @@ func (r *Runner) look(w *want) {
 		r.later(w, g.Wait)
 	default:
 		r.refused.Add(1)
-		w.behind = g.Token
+		w.behind, w.seen = g.Token, g.Asked
 		r.later(w, g.Wait)
+	}
+}
+
+// leave gives up the place on deck of who does not wait for its turn any more. If that fails it runs out by itself.
+func (r *Runner) leave(ctx context.Context, w *want) {
+	if !w.onDeck {
+		return
+	}
+	w.onDeck = false
+	if err := r.o.Leases.Leave(ctx, w.domain, w.party); err != nil {
+		r.o.Logger.Debug("a place on deck is not left", "domain", w.domain, "error", err)
 	}
 }
 
@@ -222,10 +239,13 @@ func (r *Runner) runFor(parent context.Context, domain string, g lease.Grant, to
 	ctx, stop := context.WithCancelCause(context.WithValue(lease.WithToken(parent, token), fencedKey{}, (<-chan struct{})(fenced)))
 	// It is held for as long as the work takes, also to end after parent has.
 	holding, worked := context.WithCancel(context.WithoutCancel(parent))
-	held := make(chan struct{})
+	defer stop(nil) // also when the work ends its goroutine
+	defer worked()
+	held, unsure := make(chan struct{}), false
 	go func() {
 		defer close(held)
-		r.hold(holding, domain, token, func(err error) {
+		r.hold(holding, domain, g, func(err error) {
+			unsure = !errors.Is(err, lease.ErrStale)
 			stop(err)
 			close(fenced)
 		})
@@ -235,14 +255,32 @@ func (r *Runner) runFor(parent context.Context, domain string, g lease.Grant, to
 	stop(nil)
 	worked()
 	<-held
+	more = more || unsure // nobody has it instead
 
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), toEnd)
 	defer cancel()
-	if err := r.o.Leases.End(end, domain, token, run.Outcome, run.Took); err != nil && !errors.Is(run.Err, lease.ErrStale) {
+	if err := r.end(end, domain, token, run); err != nil && !errors.Is(run.Err, lease.ErrStale) {
 		run.Err = errors.Join(run.Err, err)
 	}
 	r.tell(&run)
 	return run, more
+}
+
+// end ends a lease, for as long as ctx allows if the store is away: without it, the run counts as one that crashed.
+func (r *Runner) end(ctx context.Context, domain string, token int64, run Run) error {
+	for rest := 100 * time.Millisecond; ; rest = min(2*rest, time.Second) {
+		err := r.o.Leases.End(ctx, domain, token, run.Outcome, run.Took)
+		if err == nil || errors.Is(err, lease.ErrStale) || errors.Is(err, jobqueue.ErrReadOnly) {
+			return err
+		}
+		again := time.NewTimer(rest)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return err
+		}
+	}
 }
 
 // tell notes how a run went.
@@ -319,14 +357,14 @@ func (r *Runner) outcome(run Run) string {
 
 // hold keeps the lease until ctx ends, and ends it when the lease is lost or was not confirmed for two thirds of
 // the TTL. It warns of a run that takes longer than it should.
-func (r *Runner) hold(ctx context.Context, domain string, token int64, lost func(error)) {
-	u := r.o.Leases.Rules.WithDefaults()
+func (r *Runner) hold(ctx context.Context, domain string, g lease.Grant, lost func(error)) {
+	u, token := r.o.Leases.Rules.WithDefaults(), g.Token
 	beat := time.NewTicker(u.TTL / 4)
 	defer beat.Stop()
 	gap := firstWarn
 	warn := time.NewTimer(u.Interval + gap)
 	defer warn.Stop()
-	for began, confirmed := time.Now(), time.Now(); ; {
+	for began, confirmed := time.Now(), g.Asked; ; {
 		select {
 		case <-ctx.Done():
 			return

@@ -78,10 +78,12 @@ type want struct {
 	party  lease.Party
 	onDeck bool
 	behind int64         // the token when somebody else was on deck; with a newer one the run has begun
+	seen   time.Time     // when that was read
 	rest   time.Duration // after which it was tried last, in vain
 	asked  time.Time     // when it was poked, first of what no run has followed
 	poked  time.Time     // when it was poked last
 	warnAt time.Duration // beyond the interval, of a run of another process
+	place  bool          // it has a place for a run
 	lost   bool          // it is not wanted, but was by a process that may have died
 	why    error         // nothing can be done for it now
 
@@ -136,6 +138,20 @@ func (r *Runner) Poke(domain string) {
 	r.enqueue(w)
 }
 
+// wait has a domain wait for so long behind another process that is on deck, unless it is wanted anyway.
+func (r *Runner) wait(domain string, behind int64, seen time.Time, d time.Duration) {
+	w := &want{domain: domain, behind: behind, seen: seen, asked: seen, poked: seen, party: lease.Party{ID: uuid.NewString(), Owner: r.o.Owner}}
+	r.mu.Lock()
+	known := r.closed || r.wanted[domain] != nil
+	if !known {
+		r.wanted[domain] = w
+	}
+	r.mu.Unlock()
+	if !known {
+		r.later(w, d)
+	}
+}
+
 // Waiting returns how many domains wait for a run or are looked at.
 func (r *Runner) Waiting() int {
 	r.mu.Lock()
@@ -159,6 +175,8 @@ func (r *Runner) Close(ctx context.Context) error {
 	defer end()
 	r.done.Wait()
 	r.stop(ErrClosed)
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
 	var errs error
 	for _, w := range wanted {
 		if w.onDeck {
@@ -212,16 +230,18 @@ func (r *Runner) reserve() bool {
 	return true
 }
 
-// release gives a place back. Who has waited for one for longest looks again.
+// release gives a place back, to who has waited for one for longest.
 func (r *Runner) release() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.places++
-	if len(r.due) > 0 {
-		w := r.due[0]
-		r.due = r.due[1:]
-		r.enqueue(w)
+	if len(r.due) == 0 {
+		r.places++
+		return
 	}
+	w := r.due[0]
+	r.due = r.due[1:]
+	w.place = true
+	r.enqueue(w)
 }
 
 // line has w looked at when there is a place for a run.
@@ -305,13 +325,13 @@ func (r *Runner) forget(w *want) {
 	}
 }
 
-// followed reports whether a run that began at a time is what w waits for, and forgets it then. It is
-// not if w was poked since.
-func (r *Runner) followed(w *want, began time.Time) bool {
+// followed reports whether the run of who was on deck is what w waits for, and forgets it then. It is not if w was poked since
+// that one was seen there; when its run began no other process knows for sure.
+func (r *Runner) followed(w *want) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !w.poked.Before(began) {
-		w.asked = began // or a little later
+	if w.poked.After(w.seen) {
+		w.asked = w.seen // or later
 		return false
 	}
 	if r.wanted[w.domain] == w {

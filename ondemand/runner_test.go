@@ -125,7 +125,7 @@ func TestProcesses(t *testing.T) {
 		b.Poke("wiki")
 		pause(5 * time.Minute)
 		a.began(t, 0)
-		b.began(t, 90*time.Second+time.Millisecond)
+		b.began(t, time.Minute+time.Second) // a second after the turn of who died
 	})
 }
 

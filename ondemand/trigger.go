@@ -197,19 +197,29 @@ func (t *Trigger) post(where, domain string, n int) error {
 	form := request{path(where), domain, n, time.Now().Add(fresh).Unix()}.form(t.Secret)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, where, strings.NewReader(form.Encode()))
 	if err != nil {
-		return err
+		return fmt.Errorf("the URL of the endpoint: %w", bare(err))
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	// Neither a password nor a query is for the log.
+	shown := &url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: req.URL.Path}
 	resp, err := t.Client.Do(req)
 	if err != nil {
-		return err
+		return fmt.Errorf("POST %s: %w", shown, bare(err))
 	}
 	defer resp.Body.Close()
 	io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
 	if resp.StatusCode != http.StatusAccepted {
-		return fmt.Errorf("POST %s: status %s, not %d", where, strconv.Quote(resp.Status), http.StatusAccepted)
+		return fmt.Errorf("POST %s: status %s, not %d", shown, strconv.Quote(resp.Status), http.StatusAccepted)
 	}
 	return nil
+}
+
+// bare returns an error without the URL that it is about.
+func bare(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // run runs up to n jobs of a domain in this process.
