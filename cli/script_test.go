@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 			os.Exit(cli.Execute(cli.JobCtl(cli.App{})))
 		},
 		"leave":  leave,
+		"single": func() { cli.Main(cli.App{Register: register, Options: func(o *runner.Options) { o.MaxJobs = 1 }}) },
 		"wiki":   func() { cli.Main(cli.App{Register: register, Options: noted}) },
 		"keeper": func() { cli.Main(cli.App{Register: registerVideo, Services: services}) },
 		"slow":   func() { cli.Main(cli.App{Register: registerSlowly}) },

@@ -69,3 +69,35 @@ func TestResume(t *testing.T) {
 		}
 	})
 }
+
+// A run that was resumed took all the time since it began.
+func TestResumeTook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &lease.Store{Control: queuememory.New()}
+		first, err := s.Take(t.Context(), "wiki", lease.Party{ID: "a"}, false)
+		if err == nil {
+			time.Sleep(40 * time.Second)
+			err = s.End(t.Context(), "wiki", first.Token, "jobs", 40*time.Second)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		again, err := s.Resume(t.Context(), "wiki", lease.Party{ID: "b"})
+		if err != nil || again.Place != lease.Current {
+			t.Fatal(again, err)
+		}
+		time.Sleep(31 * time.Second) // it gives no sign of life
+		if g, err := s.Take(t.Context(), "wiki", lease.Party{ID: "c"}, false); err != nil || g.Place != lease.Current {
+			t.Fatal(g, err)
+		}
+		time.Sleep(20 * time.Second)
+		if err := s.End(t.Context(), "wiki", again.Token, "late", 51*time.Second); !errors.Is(err, lease.ErrStale) {
+			t.Fatal(err)
+		}
+		r, err := s.Read(t.Context(), "wiki")
+		if err != nil || len(r.Past) != 2 || r.Past[0].Took != 101*time.Second || r.Past[1].Gap != 81*time.Second {
+			t.Errorf("%+v, %v", r.Past, err)
+		}
+	})
+}

@@ -133,7 +133,9 @@ func TestLine(t *testing.T) {
 func TestLongTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := queuememory.New()
-		rules := func(o *ondemand.Options) { o.Leases.Rules = lease.Rules{Interval: 10 * time.Second, TTL: 60 * time.Second} }
+		rules := func(o *ondemand.Options) {
+			o.Leases.Rules = lease.Rules{Interval: 10 * time.Second, TTL: 60 * time.Second}
+		}
 		a, b := newSite(t, c, nothing, rules), newSite(t, c, nothing, rules)
 		for _, s := range []*site{a, a, b} {
 			s.Poke("wiki")

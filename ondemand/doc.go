@@ -8,7 +8,7 @@
 // two begin within an interval, and each poke is followed by a run that begins
 // within the interval, or as soon as the one at work ends. A process that dies with
 // what it was poked for forgets it; one that waits behind a process on deck that
-// dies takes its place when the TTL of the lease is over.
+// dies takes its turn a second later.
 //
 // What waits is an entry of a heap with one timer. A domain that nobody pokes
 // has nothing in memory, and a Runner with nothing to do has no goroutine.

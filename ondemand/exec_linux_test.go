@@ -12,12 +12,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/wikifarm/jobqueue"
 	"github.com/wikifarm/jobqueue/lease"
 	"github.com/wikifarm/jobqueue/ondemand"
 	"github.com/wikifarm/jobqueue/queuedb/sqlite"
@@ -253,4 +255,50 @@ func TestExecInline(t *testing.T) {
 	if len(q.here) > 0 || q.log.String() != "" {
 		t.Errorf("%d runs here:\n%s", len(q.here), &q.log)
 	}
+}
+
+// Arguments that panic are a process that cannot be started.
+func TestExecPanics(t *testing.T) {
+	p := newParent(t, &ondemand.Exec{Args: func(string) []string { panic("no arguments") }})
+	p.Poke("wiki")
+	if domain := <-p.here; domain != "wiki" {
+		t.Errorf("%s ran here", domain)
+	}
+	if st, err := p.Explain(t.Context(), "wiki"); err != nil || !strings.Contains(p.log.String(), "panic: no arguments") || p.Stats().LaunchFailures == 0 {
+		t.Errorf("%+v, %v, %+v", st, err, p.Stats())
+	}
+}
+
+// A raced store is changed by somebody else right after it was read.
+type raced struct {
+	jobqueue.Control
+	once atomic.Bool
+	then func()
+}
+
+func (r *raced) Values(ctx context.Context, prefix string) ([]jobqueue.Value, error) {
+	values, err := r.Control.Values(ctx, prefix)
+	if r.once.CompareAndSwap(true, false) {
+		r.then()
+	}
+	return values, err
+}
+
+// A process that has left as somebody else was faster on deck does not take along what it was started for: the other one dies.
+func TestExecBehind(t *testing.T) {
+	c := &raced{}
+	p := newParent(t, &ondemand.Exec{}, func(o *ondemand.Options) {
+		c.Control = o.Leases.Control
+		o.Leases = &lease.Store{Control: c, Rules: childRules}
+	})
+	take := func(id string, want lease.Place) {
+		if g, err := p.leases.Take(t.Context(), "wiki", lease.Party{ID: id}, true); err != nil || g.Place != want {
+			t.Error(g, err)
+		}
+	}
+	take("at work", lease.Current)
+	c.then = func() { take("on deck", lease.OnDeck) }
+	c.once.Store(true)
+	p.Poke("wiki")
+	within(t, "a run", func() bool { return len(p.told(t)) > 0 })
 }

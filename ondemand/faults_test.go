@@ -198,7 +198,11 @@ func TestDrift(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &faulty{Control: queuememory.New(), slow: 20 * time.Millisecond}
 		var began time.Time
-		a := newSite(t, c, func(context.Context, string) (int, error) { began = time.Now(); time.Sleep(25 * time.Second); return 0, nil })
+		a := newSite(t, c, func(context.Context, string) (int, error) {
+			began = time.Now()
+			time.Sleep(25 * time.Second)
+			return 0, nil
+		})
 		b := newSite(t, c, nothing)
 		for _, s := range []*site{a, a, b} {
 			s.Poke("wiki")

@@ -381,3 +381,20 @@ func TestTriggerSecret(t *testing.T) {
 		}()
 	}
 }
+
+// Neither passwords nor queries of a URL are in the log, whatever goes wrong.
+func TestTriggerSecrets(t *testing.T) {
+	for name, url := range map[string]string{"status": "https://farm:hunter2@wiki/run?token=hunter3", "request": "https://farm:hunter2@wiki:port/run"} {
+		synctest.Test(t, func(t *testing.T) {
+			v := newVisited(t, func(v *visited) {
+				v.URL = func(string) string { return url }
+				v.Client = &http.Client{Transport: to(http.NotFoundHandler(), new(atomic.Int64))}
+			})
+			v.push(t, "wiki", 1)
+			visit(v.Middleware(fine, hostOf, nil), http.MethodGet, "http://wiki/")
+			if log := v.log.String(); log == "" || strings.Contains(log, "hunter") {
+				t.Errorf("%s: the log is\n%s", name, log)
+			}
+		})
+	}
+}

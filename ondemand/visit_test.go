@@ -3,11 +3,13 @@ package ondemand_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
@@ -167,4 +169,45 @@ func TestStreams(t *testing.T) {
 	if len(poked) > 0 {
 		t.Errorf("%q was poked, too", <-poked)
 	}
+}
+
+// A loud writer can flush with an error, and be taken over, and nothing else.
+type loud struct{ http.ResponseWriter }
+
+var errLoud = errors.New("not now")
+
+func (loud) Flush()                                       {}
+func (loud) FlushError() error                            { return errLoud }
+func (loud) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, errLoud }
+
+type pushing struct{ http.ResponseWriter }
+
+func (pushing) Flush()                               {}
+func (pushing) Push(string, *http.PushOptions) error { return errLoud }
+
+// What a writer can do, the handler can have it do.
+func TestWriters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, queuememory.New(), nothing)
+		s.Middleware(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if _, ok := w.(io.ReaderFrom); ok {
+				t.Error("it can read")
+			}
+			if h, ok := w.(http.Hijacker); !ok {
+				t.Error("it cannot be taken over")
+			} else if _, _, err := h.Hijack(); err != errLoud {
+				t.Errorf("Hijack: %v", err)
+			}
+			if err := http.NewResponseController(w).Flush(); err != errLoud {
+				t.Errorf("Flush: %v", err)
+			}
+		}), hostOf, nil).ServeHTTP(loud{httptest.NewRecorder()}, httptest.NewRequest("GET", "http://wiki/", nil))
+		s.Middleware(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if p, ok := w.(http.Pusher); !ok || p.Push("/", nil) != errLoud {
+				t.Error("it cannot push")
+			}
+		}), hostOf, nil).ServeHTTP(pushing{httptest.NewRecorder()}, httptest.NewRequest("GET", "http://wiki/", nil))
+		synctest.Wait()
+		s.began(t, 0)
+	})
 }
