@@ -144,6 +144,10 @@ func (l *leaseNow) fossil() string {
 	}
 	if l.Next.ID != "" {
 		numbers[2], numbers[3] = pidOf(l.Next.Owner), at(l.NextExpires)
+		if l.Current.ID != "" {
+			// Both rounded by themselves could be a second apart from what is between them.
+			numbers[3] = numbers[1] + int64((l.NextExpires - l.NotBefore).Round(time.Second).Seconds())
+		}
 	}
 	return strings.Trim(fmt.Sprint(numbers), "[]")
 }
