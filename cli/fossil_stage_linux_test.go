@@ -25,15 +25,21 @@ func (s *leaser) setting(name string) {
 	}
 }
 
-// mode changes who may write.
+// mode changes who may write, also to the files beside a database, which are made as that is.
 func (s *leaser) mode(m os.FileMode) {
 	s.Helper()
-	file := "repo"
+	file := "repo*"
 	if s.ours {
-		file = "jobs.db"
+		file = "jobs.db*"
 	}
-	if err := os.Chmod(filepath.Join(s.dir, file), m); err != nil {
-		s.Fatal(err)
+	files, err := filepath.Glob(filepath.Join(s.dir, file))
+	if err != nil || len(files) == 0 {
+		s.Fatal(files, err)
+	}
+	for _, file := range files {
+		if err := os.Chmod(file, m); err != nil {
+			s.Fatal(err)
+		}
 	}
 }
 
