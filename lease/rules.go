@@ -9,7 +9,7 @@ type Rules struct {
 	Keep     int           // how many runs are kept in the history of a domain, if they fit into 64 KiB. Default 20
 }
 
-// WithDefaults returns u with its zero fields set.
+// WithDefaults returns u with its zero fields set, and the TTL 1 ms at least.
 func (u Rules) WithDefaults() Rules {
 	if u.Interval <= 0 {
 		u.Interval = time.Minute
@@ -17,6 +17,7 @@ func (u Rules) WithDefaults() Rules {
 	if u.TTL <= 0 {
 		u.TTL = 30 * time.Second
 	}
+	u.TTL = max(u.TTL, time.Millisecond)
 	if u.Keep <= 0 {
 		u.Keep = 20
 	}

@@ -38,7 +38,7 @@ func Example() {
 		Work:   []ondemand.Work{ondemand.Jobs(group, reg, runner.Options{Workers: 2})},
 	})
 	sign := func(w http.ResponseWriter, r *http.Request) {
-		if _, err := group.Push(r.Context(), jobqueue.Spec{Job: &Greet{Name: r.FormValue("name")}}); err != nil {
+		if _, err := group.On("enwiki").Push(r.Context(), jobqueue.Spec{Job: &Greet{Name: r.FormValue("name")}}); err != nil {
 			http.Error(w, "That did not work.", http.StatusInternalServerError)
 		}
 	}

@@ -90,8 +90,11 @@ type want struct {
 	at time.Time // when it is looked at, in deck
 }
 
-// New returns a Runner. The caller closes it.
+// New returns a Runner. The caller closes it. It panics at once without Leases, or if these have no Control.
 func New(o Options) *Runner {
+	if o.Leases == nil || o.Leases.Control == nil {
+		panic("ondemand: New needs Leases with a Control")
+	}
 	given, onRun := o.Switch, o.OnRun
 	o.Switch = func(domain string) (s Switch) {
 		if given != nil {
@@ -160,7 +163,8 @@ func (r *Runner) Waiting() int {
 }
 
 // Close starts nothing more, leaves the places on deck, and waits for the runs. When ctx
-// ends before them it ends their contexts, with the cause [ErrClosed], and waits on.
+// ends before them it ends their contexts, with the cause [ErrClosed], and waits on: jobs that run have the Grace
+// of their runner.Options then, 30 s by default.
 func (r *Runner) Close(ctx context.Context) error {
 	r.mu.Lock()
 	r.closed = true

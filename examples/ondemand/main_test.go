@@ -1,4 +1,4 @@
-//go:build unix
+//go:build linux
 
 package main
 
@@ -48,6 +48,7 @@ type replica struct {
 
 func newShop(t *testing.T, replicas int, args ...string) *shop {
 	s := &shop{T: t, dir: t.TempDir()}
+	t.Cleanup(s.left)
 	farm := `domains: [cats, dogs]
 backends: {main: {kind: sqlite, path: jobs.db}}
 default: {lease: 2s}
@@ -65,6 +66,22 @@ ondemand: {interval: 1s, ttl: 2s, logFile: runs.log}
 		s.start(args...)
 	}
 	return s
+}
+
+// left waits until all processes have left the folder, also those that a replica has started.
+func (s *shop) left() {
+	for late := time.Now().Add(time.Minute); ; <-time.After(20 * time.Millisecond) {
+		all, err := filepath.Glob("/proc/[0-9]*/cwd")
+		if err != nil {
+			s.Fatal(err)
+		}
+		if !slices.ContainsFunc(all, func(link string) bool { to, _ := os.Readlink(link); return to == s.dir }) {
+			return
+		}
+		if time.Now().After(late) {
+			s.Fatal("there are still processes in the folder")
+		}
+	}
 }
 
 // start starts a replica.
@@ -311,6 +328,10 @@ func TestCalls(t *testing.T) {
 }
 
 func TestMistakes(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("memory.yaml", []byte("domains: [cats]\nbackends: {main: {kind: memory}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		args   string
 		status int
@@ -318,6 +339,7 @@ func TestMistakes(t *testing.T) {
 	}{
 		{"--port 1", 2, "flag provided but not defined: -port"},
 		{"cats", 2, `guestbook: unexpected argument "cats"`},
+		{"--farm memory.yaml --run cows", 1, `guestbook: --run: "cows" is none of the farm's domains`},
 		{"--farm nowhere.yaml", 1, "guestbook: open nowhere.yaml: no such file or directory"},
 	} {
 		var out, log bytes.Buffer

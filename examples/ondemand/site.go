@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -85,6 +86,9 @@ func (w *site) close() (err error) {
 
 // once runs a domain when it is due, unless another process waits for that.
 func (w *site) once(ctx context.Context, domain string) error {
+	if !w.farm.Has(domain) {
+		return fmt.Errorf("--run: %q is none of the farm's domains", domain)
+	}
 	run, _, err := w.runs.Once(ctx, domain, ondemand.Once{})
 	return errors.Join(err, run.Err)
 }
