@@ -104,10 +104,12 @@ func (s *leaser) once(name string, flags ...string) {
 	s.finish(s.begin(name, flags...))
 }
 
-// finish waits for a process, and notes what it has decided and the lease.
+// finish waits for a process, 30 s at most, and notes what it has decided and the lease.
 func (s *leaser) finish(c *exec.Cmd, out *bytes.Buffer) {
 	s.Helper()
 	name := s.who[int64(c.Process.Pid)]
+	late := time.AfterFunc(30*time.Second, func() { c.Process.Kill() })
+	defer late.Stop()
 	if err := c.Wait(); err != nil {
 		s.Fatalf("%s: %v\n%s", name, err, out)
 	}
